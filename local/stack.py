@@ -1,0 +1,366 @@
+"""The stack: Postgres as a hosted Supabase project has it, its API beside it, migrated.
+
+``python -m local.stack up`` starts one in the background and writes ``.local/stack.env``; ``down`` stops it.
+Programs use :func:`running`. Every stack has a name and keeps everything it owns in ``.local/<name>/``, so
+several run side by side, in one checkout or in many. Its data is gone when it stops.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from local import postgres, supabase
+from local.errors import LocalWorldError
+from local.postgres import ADMIN
+from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCAL = REPOSITORY / ".local"
+SQL = Path(__file__).resolve().parent / "sql"
+BACKGROUND = "stack"
+OPERATOR_ID = 7
+
+_LOGIN_ROLES = ("authenticator", "postgres", "supabase_lite")
+_BASE = "interlock_base"
+_TEMPLATE = "interlock_template"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. Its URLs and keys are good until it stops."""
+
+    name: str
+    database_url: str
+    supabase_url: str
+    publishable_key: str
+    secret_key: str
+    jwt_secret: str
+    admin_url: str
+    """The superuser of the same database, for what tests of the database itself need."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its logs are."""
+        return LOCAL / self.name
+
+    def environment(self) -> dict[str, str]:
+        """The variables of ``.local/stack.env``."""
+        return {
+            "DATABASE_URL": self.database_url,
+            "SUPABASE_URL": self.supabase_url,
+            "SUPABASE_PUBLISHABLE_KEY": self.publishable_key,
+            "SUPABASE_SECRET_KEY": self.secret_key,
+            "SUPABASE_JWT_SECRET": self.jwt_secret,
+        }
+
+
+def start(name: str = BACKGROUND) -> Stack:
+    """The stack of this name, healthy: the one that runs already, or a new one.
+
+    What a killed run left under this name is stopped and cleaned first.
+
+    Raises:
+        LocalWorldError: it cannot start, or belongs to another running program; nothing is left running.
+    """
+    return _start(name, owner=None)
+
+
+def stop(name: str = BACKGROUND) -> list[str]:
+    """Stop the stack of this name and remove what it laid down; the names of the processes that ran."""
+    with _alone(name) as folder:
+        return _clean(folder)
+
+
+@contextmanager
+def running(name: str) -> Iterator[Stack]:
+    """A stack that lives as long as the block, also when a signal ends it."""
+    with leaving_on_signals():
+        stack = _start(name, owner=identify(os.getpid()))
+        try:
+            yield stack
+        finally:
+            stop(name)
+
+
+def fresh_database(stack: Stack, *, migrated: bool = True) -> str:
+    """A new database with the hosted roles' rights and nothing that the API server did; its URL.
+
+    The API server grants in a database what it serves. This one has only what the migrations granted, and a
+    minimal schema ``auth`` (``local/sql/auth.sql``).
+
+    Args:
+        migrated: with ``supabase/migrations`` applied, or as it is before the first.
+    """
+    name = f"fresh_{os.urandom(6).hex()}"
+    with _locked(stack.folder / "template.lock"):
+        template = _ensure_template(stack) if migrated else _ensure_base(stack)
+        with _admin(stack) as admin:
+            admin.execute(
+                sql.SQL("create database {} template {} owner postgres strategy file_copy").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+    return stack.database_url.rpartition("/")[0] + "/" + name
+
+
+def drop_database(stack: Stack, url: str) -> None:
+    """Remove a database that :func:`fresh_database` made, whoever is still connected to it."""
+    name = url.rpartition("/")[2]
+    if not name.startswith("fresh_"):
+        raise ValueError(f"{name} was not made by fresh_database")
+    with _admin(stack) as admin:
+        admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def seed_controls(database_url: str) -> None:
+    """Open trading in the simulated exchange's account, as an operator does once on a real project."""
+    from local.exchange.keys import TRADE_KEY
+
+    fingerprint = hashlib.sha256(TRADE_KEY.encode()).hexdigest()[:16]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            update public.trading_controls
+            set trading_state = 'ACTIVE',
+                reason = 'local world',
+                mode = 'live',
+                operator_id = %(operator_id)s,
+                trade_key_fingerprint = %(fingerprint)s,
+                max_order_eur = 1000,
+                max_daily_value_eur = 5000,
+                max_daily_gpt_calls = 200,
+                max_daily_gpt_tokens = null
+            where true
+            """,
+            {"operator_id": OPERATOR_ID, "fingerprint": fingerprint},
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """The command line: ``up`` or ``down``."""
+    match arguments:
+        case ["up"]:
+            with leaving_on_signals():
+                _up()
+        case ["down"]:
+            stopped = stop()
+            print("Stopped." if stopped else "It was not running.")
+        case _:
+            sys.exit("usage: python -m local.stack up|down")
+
+
+def _up() -> None:
+    before = _healthy(LOCAL / BACKGROUND)
+    stack = start()
+    print("Already running." if before == stack else "Started.")
+    print(f"  API and dashboard  {stack.supabase_url}")
+    print(f"  database           {stack.database_url.rpartition('@')[2]}")
+    print(f"  variables          {_env_file().relative_to(REPOSITORY)}")
+
+
+def _start(name: str, owner: ProcessId | None) -> Stack:
+    with _alone(name) as folder:
+        stack = _healthy(folder)
+        if stack is not None:
+            living = _living_owner(folder)
+            if living is None and owner is None:
+                return stack
+            if living is not None and living != owner:
+                raise LocalWorldError(
+                    f"Process {living.pid} uses the stack '{name}' of this checkout: wait for it, or end it."
+                )
+        _clean(folder)
+        try:
+            return _build(name, folder, owner)
+        except OSError as error:
+            _clean(folder)
+            raise LocalWorldError(f"The stack cannot be set up: {error}.") from error
+        except BaseException:
+            _clean(folder)
+            raise
+
+
+def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server = postgres.start(folder, REPOSITORY / "node_modules")
+    _create_roles(server)
+    keys = supabase.Keys.random()
+    supabase_url = supabase.start_api(folder, REPOSITORY, server.url("supabase_lite", "postgres"), keys)
+    stack = Stack(
+        name=name,
+        database_url=server.url("postgres", "postgres"),
+        supabase_url=supabase_url,
+        publishable_key=keys.publishable,
+        secret_key=keys.secret,
+        jwt_secret=keys.jwt_secret,
+        admin_url=server.url(ADMIN, "postgres"),
+    )
+    supabase.migrate(folder, REPOSITORY, stack.database_url)
+    if name == BACKGROUND:
+        seed_controls(stack.database_url)
+        _write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
+    record = {"stack": asdict(stack), "owner": asdict(owner) if owner else None}
+    _write_private(folder / "stack.json", json.dumps(record))
+    return stack
+
+
+def _create_roles(server: postgres.Server) -> None:
+    with psycopg.connect(server.url(ADMIN, "postgres"), autocommit=True) as admin:
+        admin.execute((SQL / "roles.sql").read_text())
+        for role in _LOGIN_ROLES:
+            admin.execute(
+                sql.SQL("alter role {} password {}").format(
+                    sql.Identifier(role), sql.Literal(server.password)
+                )
+            )
+        admin.execute("alter database postgres owner to postgres")
+        admin.execute("grant create on database postgres to supabase_lite")
+        admin.execute((SQL / "database.sql").read_text())
+
+
+def _ensure_base(stack: Stack) -> str:
+    return _ensure_database(stack, _BASE, template="template0", fingerprint="")
+
+
+def _ensure_template(stack: Stack) -> str:
+    base = _ensure_base(stack)
+    return _ensure_database(stack, _TEMPLATE, template=base, fingerprint=_migrations_fingerprint())
+
+
+def _ensure_database(stack: Stack, name: str, *, template: str, fingerprint: str) -> str:
+    """A template database; made anew when its comment is not the fingerprint of what it should contain."""
+    with _admin(stack) as admin:
+        found = admin.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", (name,)
+        ).fetchone()
+        if found is not None and found[0] == (fingerprint or None):
+            return name
+        quoted = sql.Identifier(name)
+        admin.execute(sql.SQL("drop database if exists {} with (force)").format(quoted))
+        admin.execute(
+            sql.SQL("create database {} template {} owner postgres").format(quoted, sql.Identifier(template))
+        )
+        server, _, _ = stack.admin_url.rpartition("/")
+        if name == _BASE:
+            with psycopg.connect(f"{server}/{name}", autocommit=True) as base:
+                base.execute((SQL / "database.sql").read_text())
+                base.execute((SQL / "auth.sql").read_text())
+        else:
+            server, _, _ = stack.database_url.rpartition("/")
+            supabase.migrate(stack.folder, REPOSITORY, f"{server}/{name}")
+        admin.execute(sql.SQL("comment on database {} is {}").format(quoted, sql.Literal(fingerprint)))
+    return name
+
+
+def _migrations_fingerprint() -> str:
+    digest = hashlib.sha256()
+    for migration in sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql")):
+        digest.update(migration.name.encode() + b"\0" + migration.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _admin(stack: Stack) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(stack.admin_url, autocommit=True)
+
+
+def _healthy(folder: Path) -> Stack | None:
+    """The stack that this folder tells of, when it answers."""
+    try:
+        stack = Stack(**json.loads((folder / "stack.json").read_text())["stack"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    children = [Child.from_pid_file(folder / f"{name}.pid") for name in ("postgres", "supabase")]
+    if not all(child is not None and child.alive for child in children):
+        return None
+    try:
+        with psycopg.connect(stack.database_url, connect_timeout=2) as connection:
+            connection.execute("select 1")
+        answer = httpx.get(
+            f"{stack.supabase_url}/auth/v1/health",
+            headers={"apikey": stack.publishable_key},
+            timeout=5.0,
+            trust_env=False,
+        )
+    except (psycopg.Error, httpx.HTTPError):
+        return None
+    return stack if answer.is_success else None
+
+
+def _living_owner(folder: Path) -> ProcessId | None:
+    owner = json.loads((folder / "stack.json").read_text())["owner"]
+    if owner is None:
+        return None
+    process = ProcessId(**owner)
+    return process if is_alive(process) else None
+
+
+def _clean(folder: Path) -> list[str]:
+    if not folder.exists():
+        return []
+    stopped = stop_all(folder)
+    postgres.remove_scratch(folder)
+    for kept in folder.iterdir():
+        if kept.suffix == ".log":
+            continue  # the last words of a run outlive it
+        if kept.is_dir() and not kept.is_symlink():
+            shutil.rmtree(kept, ignore_errors=True)
+        else:
+            kept.unlink(missing_ok=True)
+    if folder.name == BACKGROUND:
+        _env_file().unlink(missing_ok=True)
+    return stopped
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[Path]:
+    """The folder of a stack, with nobody else starting or stopping it meanwhile."""
+    try:
+        LOCAL.mkdir(exist_ok=True)
+    except OSError as error:
+        raise LocalWorldError(f"{LOCAL} cannot be made: {error}.") from error
+    with _locked(LOCAL / f"{name}.lock"):
+        yield LOCAL / name
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    try:
+        handle = file.open("w")
+    except OSError as error:
+        raise LocalWorldError(f"{file} cannot be written: {error}.") from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _env_file() -> Path:
+    return LOCAL / "stack.env"
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    draft = file.with_name(f"{file.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(file)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except LocalWorldError as error:
+        sys.exit(str(error))
