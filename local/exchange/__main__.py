@@ -1,0 +1,56 @@
+"""`python -m local.exchange`: the simulated exchange alone, for anyone who writes a Bitvavo client."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from local.exchange.app import create_app
+from local.exchange.candles import CandleError
+from local.exchange.exchange import DEFAULT_CANDLES, DEFAULT_SEED, create_exchange
+from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_SECRET
+from local.exchange.serving import PortError, address_of, listen, serve
+
+
+def main() -> None:
+    options = _options()
+    try:
+        listener = listen(options.port)
+        exchange = create_exchange(candles=options.candles, seed=options.seed, points=options.points)
+    except (PortError, CandleError) as error:
+        sys.exit(str(error))
+    exchange.settings.lookup_lag_ms = options.lag
+    exchange.clock.set_speed(options.speed)
+    print(
+        f"Simulated Bitvavo exchange at {address_of(listener)}/v2\n"
+        f"  prices      {exchange.source}\n"
+        f"  read-only   {READONLY_KEY}\n"
+        f"              {READONLY_SECRET}\n"
+        f"  trade       {TRADE_KEY}\n"
+        f"              {TRADE_SECRET}",
+        flush=True,
+    )
+    serve(create_app(exchange), listener)
+
+
+def _options() -> argparse.Namespace:
+    named = os.environ.get("CANDLES")
+    parser = argparse.ArgumentParser(prog="python -m local.exchange", description=__doc__)
+    parser.add_argument("--port", type=int, help="default: a free one")
+    parser.add_argument(
+        "--candles",
+        type=Path,
+        default=Path(named) if named else DEFAULT_CANDLES,
+        help="file or folder of timestamp,open,high,low,close,volume; default: CANDLES, else generated",
+    )
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of generated prices and book sizes")
+    parser.add_argument("--speed", type=float, default=1.0, help="seconds that pass here per second")
+    parser.add_argument("--lag", type=int, default=250, help="ms that GET /order lags behind")
+    parser.add_argument("--points", type=int, default=1000, help="rate limit a minute")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

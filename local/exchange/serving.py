@@ -1,0 +1,89 @@
+"""Serving an application on loopback: in the foreground until a signal, or in a thread beside a test."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import SystemRandom
+from threading import Thread
+from time import monotonic, sleep
+
+import uvicorn
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+# Below the ports from which the system takes those of clients: a client polling one could meet itself.
+PORTS = range(20_000, 32_000)
+GRACE_S = 1
+
+
+class PortError(Exception):
+    """The port cannot be had; the text says which and why."""
+
+
+def listen(port: int | None) -> socket.socket:
+    """A listening socket on loopback, on any free port when none is asked for. Raises PortError."""
+    wanted = [port] if port else SystemRandom().sample(PORTS, 50)
+    for number in wanted:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, number))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror
+        else:
+            return listener
+    raise PortError(f"port {wanted[-1]} on {HOST} cannot be used ({reason}); name another with --port")
+
+
+def address_of(listener: socket.socket) -> str:
+    """The base address, without a path."""
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then end this process with 0."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    _server(app).run(sockets=[listener])
+
+
+@contextmanager
+def serving(app: ASGIApp, port: int | None = None) -> Iterator[str]:
+    """Serve from a thread of this process; gives the base address, without a path."""
+    listener = listen(port)
+    server = _server(app)
+    thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        _wait(server, thread)
+        yield address_of(listener)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+
+
+def _wait(server: uvicorn.Server, thread: Thread) -> None:
+    deadline = monotonic() + 10
+    while not server.started:
+        if not thread.is_alive() or monotonic() > deadline:
+            raise RuntimeError("the server did not start")
+        sleep(0.005)
