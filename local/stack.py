@@ -24,6 +24,7 @@ from psycopg import sql
 
 from local import postgres, supabase
 from local.errors import LocalWorldError
+from local.exchange.keys import TRADE_KEY
 from local.postgres import ADMIN
 from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all
 
@@ -127,8 +128,6 @@ def drop_database(stack: Stack, url: str) -> None:
 
 def seed_controls(database_url: str) -> None:
     """Open trading in the simulated exchange's account, as an operator does once on a real project."""
-    from local.exchange.keys import TRADE_KEY
-
     fingerprint = hashlib.sha256(TRADE_KEY.encode()).hexdigest()[:16]
     with psycopg.connect(database_url) as connection:
         connection.execute(
@@ -226,9 +225,8 @@ def _create_roles(server: postgres.Server) -> None:
                     sql.Identifier(role), sql.Literal(server.password)
                 )
             )
-        admin.execute("alter database postgres owner to postgres")
-        admin.execute("grant create on database postgres to supabase_lite")
         admin.execute((SQL / "database.sql").read_text())
+        admin.execute((SQL / "lite.sql").read_text())
 
 
 def _ensure_base(stack: Stack) -> str:

@@ -1,9 +1,11 @@
 // Supabase's local API server (@supabase/lite) on our Postgres: the configuration of `lite start --config`.
 //
 // The starter puts everything that differs from run to run into settings.json, in the folder it starts lite in.
-// Two things are added to what lite brings:
-//   - POST /auth/v1/admin/users, which a hosted project has and lite 0.10 does not;
-//   - jsonb parameters that arrive as jsonb. lite hands them to the driver as JSON text, which the driver's own
+// Three things make lite 0.10 behave as a hosted project does:
+//   - POST /auth/v1/admin/users exists. Holders of the secret key may also use POST /auth/v1/signup, the only
+//     way that clients written for lite know;
+//   - sign-up that is off is off for POST /auth/v1/otp too, where lite would make the user all the same;
+//   - jsonb parameters arrive as jsonb. lite hands them to the driver as JSON text, which the driver's own
 //     encoder would wrap once more, so that every object would become a jsonb string.
 
 import { readFileSync } from "node:fs";
@@ -38,29 +40,47 @@ const auth = {
   secret_key: secretKey,
 };
 
-// Users are made by an app of its own that allows sign-up and that nothing but this file can reach.
-const registrar = new App({ connection, auth: { ...auth, enable_signup: true } });
+// Users are made by an app of its own that allows sign-up and that nothing but this file can reach. As on a
+// hosted project, a password that the operator chooses is not judged by the length that sign-up asks for.
+const registrar = new App({
+  connection,
+  auth: { ...auth, enable_signup: true, minimum_password_length: 6 },
+});
 
-async function createUser(context, next) {
-  if (context.req.method !== "POST" || context.req.path !== "/auth/v1/admin/users") return next();
-  if (context.req.header("apikey") !== secretKey) {
-    return context.json({ code: 401, error_code: "no_authorization", msg: "The secret key is needed" }, 401);
-  }
-  const { email, password, user_metadata: data } = await context.req.json().catch(() => ({}));
+const refusal = (context, status, code, message) =>
+  context.json({ code: status, error_code: code, msg: message }, status);
+
+async function createUser(context, shape) {
+  const { email, password, data, user_metadata: metadata } = await context.req.json().catch(() => ({}));
   const answer = await registrar.fetch(
     new Request("http://127.0.0.1/auth/v1/signup", {
       method: "POST",
       headers: { apikey: secretKey, "content-type": "application/json" },
-      body: JSON.stringify({ email, password, data }),
+      body: JSON.stringify({ email, password, data: metadata ?? data }),
     }),
   );
   const body = await answer.json();
-  return context.json(answer.ok ? body.user : body, answer.status);
+  return context.json(answer.ok ? shape(body) : body, answer.status);
+}
+
+async function usersOnlyByTheOperator(context, next) {
+  const isOperator = context.req.header("apikey") === secretKey;
+  switch (`${context.req.method} ${context.req.path}`) {
+    case "POST /auth/v1/admin/users":
+      if (!isOperator) return refusal(context, 401, "no_authorization", "The secret key is needed");
+      return createUser(context, (session) => session.user);
+    case "POST /auth/v1/signup":
+      return isOperator ? createUser(context, (session) => session) : next();
+    case "POST /auth/v1/otp":
+      return refusal(context, 422, "otp_disabled", "Signups not allowed for otp");
+    default:
+      return next();
+  }
 }
 
 export default {
   connection,
   api: { ...project.api, port },
   auth,
-  options: { server: { middlewares: [createUser] } },
+  options: { server: { middlewares: [usersOnlyByTheOperator] } },
 };
