@@ -63,6 +63,18 @@ class Event(StrEnum):
     RATE_LIMIT_HEEDED = "rate_limit_heeded", Layer.API, Severity.WARNING
     NOTIFY_FAILED = "notify_failed", Layer.API, Severity.WARNING
 
+    # the scheduled scan
+    SCAN_TICK_FINISHED = "scan_tick_finished", Layer.SCHEDULER, Severity.INFO
+    SCAN_JOB_FINISHED = "scan_job_finished", Layer.SCHEDULER, Severity.INFO
+    SCAN_JOB_BROKE = "scan_job_broke", Layer.SCHEDULER, Severity.ERROR
+    SCAN_NOT_FINISHED = "scan_not_finished", Layer.SCHEDULER, Severity.ERROR
+    SCAN_CLAIM_FAILED = "scan_claim_failed", Layer.SCHEDULER, Severity.ERROR
+    SCAN_LEASE_LOST = "scan_lease_lost", Layer.SCHEDULER, Severity.WARNING
+    SCAN_BUDGET_EXHAUSTED = "scan_budget_exhausted", Layer.SCHEDULER, Severity.NOTICE
+    MODEL_OUTAGE = "model_outage", Layer.SCHEDULER, Severity.WARNING
+    MODEL_CALL_FAILED = "model_call_failed", Layer.SCHEDULER, Severity.WARNING
+    MODEL_ANSWER_REFUSED = "model_answer_refused", Layer.SCHEDULER, Severity.WARNING
+
     # an execution
     CHECKS_FAILED = "checks_failed", Layer.EXECUTION, Severity.NOTICE
     ORDER_NOT_SENT = "order_not_sent", Layer.EXECUTION, Severity.WARNING
@@ -75,3 +87,20 @@ class Event(StrEnum):
     DRY_RUN_RECORDED = "dry_run_recorded", Layer.EXECUTION, Severity.NOTICE
     RECORD_FAILED = "record_failed", Layer.EXECUTION, Severity.CRITICAL
     RECORD_CONTRADICTED = "record_contradicted", Layer.EXECUTION, Severity.CRITICAL
+
+    # cleanup
+    CLEANUP_DONE = "cleanup_done", Layer.SCHEDULER, Severity.INFO
+    CLEANUP_STEP_FAILED = "cleanup_step_failed", Layer.SCHEDULER, Severity.ERROR
+    PROPOSALS_EXPIRED = "proposals_expired", Layer.SCHEDULER, Severity.INFO
+    LOCKS_RELEASED = "locks_released", Layer.SCHEDULER, Severity.WARNING
+    EXCHANGE_OUT_OF_REACH = "exchange_out_of_reach", Layer.API, Severity.ERROR
+    WRONG_ACCOUNT = "wrong_account", Layer.API, Severity.ERROR
+    LOOKUP_UNREADABLE = "lookup_unreadable", Layer.API, Severity.WARNING
+    LOOKUP_FOUND_NOTHING = "lookup_found_nothing", Layer.EXECUTION, Severity.WARNING
+    EXECUTION_SETTLED = "execution_settled", Layer.EXECUTION, Severity.NOTICE
+    EXECUTION_OVERDUE = "execution_overdue", Layer.EXECUTION, Severity.ERROR
+    RESTING_ORDER_CANCELED = "resting_order_canceled", Layer.EXECUTION, Severity.WARNING
+    MARKET_UNREADABLE = "market_unreadable", Layer.API, Severity.WARNING
+    MARKET_COMPARED = "market_compared", Layer.EXECUTION, Severity.INFO
+    INTRUDER_FOUND = "intruder_found", Layer.EXECUTION, Severity.CRITICAL
+    AUDIT_SEALED = "audit_sealed", Layer.DATABASE, Severity.NOTICE

@@ -6,9 +6,8 @@ The policy's hash is computed in the database alone.
 """
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -98,7 +97,7 @@ class TradingPolicy(BaseModel):
     scan_interval_minutes: Count
 
 
-def parse_policy(stored: Mapping[str, Any]) -> TradingPolicy:
+def parse_policy(stored: object) -> TradingPolicy:
     """Reads the jsonb of `trading_policies.policy` as an RPC answers it.
 
     Raises pydantic.ValidationError when a field is missing, unknown, mistyped or not a number that can be.
