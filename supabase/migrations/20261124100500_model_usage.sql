@@ -1,0 +1,87 @@
+-- Purpose: every call to the language model, reserved before it is made.
+-- Objects: public.gpt_usage_log.
+
+create table public.gpt_usage_log (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null references auth.users (id) on delete restrict,
+    scan_job_id uuid references public.scan_jobs (id) on delete restrict,
+    purpose text not null default 'scan_proposal',
+    status text not null,
+    success boolean,
+    reason text,
+    model text,
+    prompt_tokens bigint not null default 0,
+    completion_tokens bigint not null default 0,
+    tokens_used bigint not null default 0,
+    created_at timestamptz not null default interlock.clock(),
+    settled_at timestamptz,
+    constraint status_is_known check (status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'RELEASED', 'ABANDONED')),
+    constraint success_means_succeeded check (success is null or success = (status = 'SUCCEEDED')),
+    constraint purpose_is_short check (length(purpose) between 1 and 100),
+    constraint reason_is_short check (length(reason) <= 1000),
+    constraint model_is_short check (length(model) <= 200),
+    constraint tokens_are_counts check (prompt_tokens >= 0 and completion_tokens >= 0 and tokens_used >= 0),
+    constraint a_call_not_made_used_nothing check (status not in ('SKIPPED', 'RELEASED') or tokens_used = 0)
+);
+create index calls_by_user on public.gpt_usage_log (user_id, created_at)
+where status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED');
+create index calls_by_day on public.gpt_usage_log (created_at)
+where status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED');
+create index usage_by_user on public.gpt_usage_log (user_id, created_at);
+create index usage_by_job on public.gpt_usage_log (scan_job_id);
+create index open_reservations on public.gpt_usage_log (created_at) where status = 'RESERVED';
+
+create function interlock.usage_moves_by_rule() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    if new.id <> old.id or new.user_id <> old.user_id or new.created_at <> old.created_at
+        or new.scan_job_id is distinct from old.scan_job_id then
+        raise exception using errcode = 'restrict_violation', message = 'what a reservation is for never changes';
+    end if;
+    if new.status is distinct from old.status and not coalesce(
+        case old.status
+            when 'RESERVED' then new.status in ('SUCCEEDED', 'FAILED', 'RELEASED', 'ABANDONED')
+            -- The answer came after cleanup had given the reservation up: its tokens were spent all the same.
+            when 'ABANDONED' then new.status in ('SUCCEEDED', 'FAILED')
+        end,
+        false
+    ) then
+        raise exception using
+            errcode = 'restrict_violation',
+            message = format('a model call never goes from %s to %s', old.status, new.status);
+    end if;
+    if new.tokens_used < old.tokens_used then
+        raise exception using errcode = 'restrict_violation', message = 'used tokens never shrink';
+    end if;
+    return new;
+end
+$$;
+comment on function interlock.usage_moves_by_rule() is 'Trigger: a settled model call stays settled, and nothing clears usage.';
+
+create trigger calls_move_by_the_diagram
+before update on public.gpt_usage_log
+for each row execute function interlock.usage_moves_by_rule();
+create trigger rows_are_never_deleted
+before delete on public.gpt_usage_log
+for each row execute function interlock.never();
+create trigger rows_are_never_truncated
+before truncate on public.gpt_usage_log
+for each statement execute function interlock.never();
+
+comment on table public.gpt_usage_log is
+    'Every call to the language model: reserved before it is made, settled with the tokens that the answer reports. The budget is counted from these rows alone. Never deleted.';
+comment on column public.gpt_usage_log.id is 'Made by the caller, so that a repeat reserves nothing twice.';
+comment on column public.gpt_usage_log.user_id is 'The owner the call was for.';
+comment on column public.gpt_usage_log.scan_job_id is 'The job the call was for.';
+comment on column public.gpt_usage_log.purpose is 'Such as scan_proposal.';
+comment on column public.gpt_usage_log.status is
+    'RESERVED, SUCCEEDED, FAILED and ABANDONED count against the budget; SKIPPED (refused) and RELEASED (no call was made) do not.';
+comment on column public.gpt_usage_log.success is 'true for SUCCEEDED.';
+comment on column public.gpt_usage_log.reason is 'Why it failed, was skipped or released.';
+comment on column public.gpt_usage_log.model is 'The model that was asked.';
+comment on column public.gpt_usage_log.prompt_tokens is 'Tokens of the question, as the answer reports them.';
+comment on column public.gpt_usage_log.completion_tokens is 'Tokens of the answer, as it reports them.';
+comment on column public.gpt_usage_log.tokens_used is 'Both together.';
+comment on column public.gpt_usage_log.created_at is 'When it was reserved. The budget counts from here.';
+comment on column public.gpt_usage_log.settled_at is 'When it was settled.';

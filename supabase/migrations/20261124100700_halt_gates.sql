@@ -1,0 +1,116 @@
+-- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
+-- Objects: interlock.wait_for, interlock.change_holds_a_gate, interlock.row_is_versioned and their triggers.
+-- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
+
+create function interlock.change_holds_a_gate() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+    -- GUARD: a fact that contradicts a conclusion is written even if the gate could not be had in time.
+    if current_setting('interlock.gate_waived', true) = 'on' or interlock.holds_a_gate() then
+        return null;
+    end if;
+    perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
+    return null;
+end
+$$;
+comment on function interlock.change_holds_a_gate() is
+    'Trigger: before a state, mode, limit or policy changes, the change waits for every open claim and keeps new ones waiting. Definer: pg_locks and the lock classes are internal.';
+
+create trigger a_change_holds_a_gate
+before update of trading_state, reason, mode, operator_id, trade_key_fingerprint, max_order_eur, max_daily_value_eur
+on public.trading_controls
+for each statement execute function interlock.change_holds_a_gate();
+create trigger a_change_holds_a_gate
+before insert or update or delete on public.trading_policies
+for each statement execute function interlock.change_holds_a_gate();
+create trigger a_change_holds_a_gate
+before delete on public.trading_owners
+for each statement execute function interlock.change_holds_a_gate();
+
+create trigger the_row_is_never_deleted
+before delete on public.trading_controls
+for each row execute function interlock.never();
+create trigger the_row_is_never_truncated
+before truncate on public.trading_controls
+for each statement execute function interlock.never();
+
+create function interlock.strictness(p_state text) returns integer
+language sql immutable strict parallel safe set search_path = ''
+as $$ select case p_state when 'ACTIVE' then 0 when 'REDUCE_ONLY' then 1 else 2 end $$;
+comment on function interlock.strictness(text) is 'ACTIVE 0, REDUCE_ONLY 1, HALTED 2. The stricter of two states holds.';
+
+create function interlock.controls_are_versioned() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    if to_jsonb(new) - '{reconciled_at,version,updated_at}'::text[]
+        is distinct from to_jsonb(old) - '{reconciled_at,version,updated_at}'::text[] then
+        new.version := old.version + 1;
+        new.updated_at := interlock.clock();
+    end if;
+    if new.reconciled_at < old.reconciled_at then
+        new.reconciled_at := old.reconciled_at;
+    end if;
+    return new;
+end
+$$;
+comment on function interlock.controls_are_versioned() is
+    'Trigger: a change raises the version; reconciled_at only rises and leaves the version alone.';
+create trigger b_changes_are_versioned before update on public.trading_controls
+for each row execute function interlock.controls_are_versioned();
+
+create function interlock.policies_are_versioned() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    new.version := old.version + 1;
+    new.updated_at := interlock.clock();
+    if interlock.strictness(new.trading_state) < interlock.strictness(old.trading_state) then
+        new.loosened_at := new.updated_at;
+    end if;
+    return new;
+end
+$$;
+comment on function interlock.policies_are_versioned() is
+    'Trigger: a change raises the version; loosening the state restarts what automatic halts count.';
+create trigger b_changes_are_versioned before update on public.trading_policies
+for each row execute function interlock.policies_are_versioned();
+
+create function interlock.owner_leaves() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+    update public.scan_jobs
+    set enabled = false, last_error = 'its user is no longer an owner'
+    where user_id = old.user_id and enabled;
+    return null;
+end
+$$;
+comment on function interlock.owner_leaves() is
+    'Trigger: a user who is no longer an owner is no longer scanned for. Definer: whoever edits the list may not write jobs.';
+create trigger jobs_end_with_the_owner after delete on public.trading_owners
+for each row execute function interlock.owner_leaves();
+
+create function interlock.halt(p_reason text) returns void
+language sql volatile set search_path = ''
+as $$
+    update public.trading_controls
+    set trading_state = 'HALTED', reason = left(p_reason, 500)
+    where singleton and (trading_state <> 'HALTED' or reason = 'not set up')
+$$;
+comment on function interlock.halt(text) is
+    'Halts trading globally. The first reason stays: it is the one a person has to look at.';
+
+-- Marks of the comparison: orders out = approvals in
+
+create table interlock.market_marks (
+    market text primary key,
+    read_to timestamptz not null,
+    watched_since timestamptz not null
+);
+comment on table interlock.market_marks is
+    'Up to which time the orders of a market were completely read and compared. A mark moves only after a complete read.';
+comment on column interlock.market_marks.market is 'Such as BTC-EUR.';
+comment on column interlock.market_marks.read_to is 'Everything before this time was read. Begins 24 hours before the market was first watched.';
+comment on column interlock.market_marks.watched_since is 'When the market was first watched.';

@@ -1,0 +1,34 @@
+-- Purpose: who sees which rows. Owners read their own; the secret key reads all; rows are written by RPCs alone.
+-- Objects: grants and policies of every table. Exceptions: the secret key names owners and edits the controls.
+
+grant usage on schema public to anon, authenticated, service_role;
+
+do $$
+declare
+    v_table text;
+begin
+    foreach v_table in array array[
+        'trading_controls', 'trading_owners', 'trading_policies', 'scan_jobs', 'trade_proposals',
+        'trade_executions', 'trade_history', 'gpt_usage_log', 'audit_events', 'audit_seals'
+    ] loop
+        execute format('alter table public.%I enable row level security', v_table);
+        execute format('revoke all on table public.%I from anon, authenticated, service_role', v_table);
+        execute format('grant select on table public.%I to service_role', v_table);
+        if v_table not in ('trading_controls', 'audit_seals') then
+            execute format('grant select on table public.%I to authenticated', v_table);
+            execute format(
+                'create policy owners_read_their_own on public.%I for select to authenticated using ((select auth.uid()) = user_id)',
+                v_table
+            );
+        end if;
+    end loop;
+end
+$$;
+alter table interlock.unsealed_events enable row level security;
+alter table interlock.market_marks enable row level security;
+
+grant select (trading_state, mode) on table public.trading_controls to authenticated;
+create policy owners_read_state_and_mode on public.trading_controls for select to authenticated
+using (exists (select from public.trading_owners as owner where owner.user_id = (select auth.uid())));
+
+grant insert, update, delete on table public.trading_owners to service_role;

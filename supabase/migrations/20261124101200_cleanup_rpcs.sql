@@ -1,0 +1,429 @@
+-- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
+-- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation, compare_orders,
+--          seal_audit_events, verify_audit_chain, settle_by_hand.
+-- All are definer: the secret key may call them and writes no table by itself.
+
+create function public.expire_old_proposals() returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+    v_expired bigint;
+begin
+    perform interlock.act_as('cleanup');
+    update public.trade_proposals
+    set status = 'EXPIRED'
+    where id in (
+        select proposal.id
+        from public.trade_proposals as proposal
+        where proposal.status = 'PENDING' and proposal.expires_at <= v_now
+        order by proposal.expires_at
+        limit 1000
+        for update skip locked
+    );
+    get diagnostics v_expired = row_count;
+    return jsonb_build_object('expired', v_expired::text);
+end
+$$;
+comment on function public.expire_old_proposals() is
+    'Marks proposals past their time EXPIRED, at most 1000 a call. One that is being claimed is passed over.';
+
+create function public.cleanup_expired_locks() returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    c_reservation constant interval := '10 minutes';
+    c_most_failures constant integer := 10;
+    v_now timestamptz := interlock.clock();
+    v_released bigint;
+    v_abandoned bigint;
+begin
+    perform interlock.act_as('cleanup');
+    update public.scan_jobs
+    set
+        locked_at = null,
+        locked_by = null,
+        lock_expires_at = null,
+        lock_token = null,
+        consecutive_failures = consecutive_failures + 1,
+        enabled = enabled and consecutive_failures + 1 < c_most_failures,
+        last_error = left(format(
+            '%sworker %s did not finish',
+            case when consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: ' else '' end,
+            locked_by
+        ), 1000)
+    where id in (
+        select job.id
+        from public.scan_jobs as job
+        where job.lock_expires_at <= v_now
+        order by job.lock_expires_at
+        limit 1000
+        for update skip locked
+    );
+    get diagnostics v_released = row_count;
+    if v_released > 0 then
+        perform interlock.write_audit('LOCKS_EXPIRED', null, null, null, jsonb_build_object('released', v_released::text));
+    end if;
+    update public.gpt_usage_log
+    set status = 'ABANDONED', success = false, reason = 'its worker did not settle it in time', settled_at = v_now
+    where id in (
+        select call.id
+        from public.gpt_usage_log as call
+        where call.status = 'RESERVED' and call.created_at <= v_now - c_reservation
+        order by call.created_at
+        limit 1000
+        for update skip locked
+    );
+    get diagnostics v_abandoned = row_count;
+    return jsonb_build_object('released', v_released::text, 'abandoned', v_abandoned::text);
+end
+$$;
+comment on function public.cleanup_expired_locks() is
+    'Releases jobs whose worker did not finish in time (each counts as a failure of its job), and gives up model calls reserved more than 10 minutes ago (they still count against the budget).';
+
+create function public.begin_cleanup(
+    p_instance_id text, p_mode text, p_operator_id bigint, p_trade_key_fingerprint text, p_limit integer
+) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    c_lease constant interval := '60 seconds';
+    v_now timestamptz := interlock.clock();
+    v_controls public.trading_controls;
+    v_executions jsonb;
+    v_markets jsonb;
+begin
+    if coalesce(length(p_instance_id), 0) not between 1 and 200 or p_limit is null or p_limit not between 1 and 1000 then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_CLEANUP', detail = 'A run has a name of 1 to 200 characters and takes 1 to 1000 executions.';
+    end if;
+    perform interlock.act_as('cleanup');
+    select * into strict v_controls from public.trading_controls where singleton;
+
+    insert into interlock.market_marks (market, read_to, watched_since)
+    select distinct watched.market, v_now - interval '24 hours', v_now
+    from (
+        select item.value as market
+        from public.trading_policies as policy
+        join public.trading_owners as owner on owner.user_id = policy.user_id
+        cross join jsonb_array_elements_text(policy.policy -> 'allowlist') as item
+        where item.value like '%-EUR'
+    ) as watched
+    on conflict (market) do nothing;
+
+    with taken as (
+        update public.trade_executions as execution
+        set next_check_at = v_now + c_lease, checked_by = p_instance_id, check_attempts = execution.check_attempts + 1
+        where execution.id in (
+            select due.id
+            from public.trade_executions as due
+            where due.next_check_at <= v_now
+                and due.mode = 'live'
+                and p_mode = 'live'
+            order by due.next_check_at
+            limit p_limit
+            for update skip locked
+        )
+        returning execution.*
+    )
+    select coalesce(jsonb_agg(interlock.row_json(to_jsonb(taken)) order by taken.claimed_at), '[]')
+    into v_executions
+    from taken;
+
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'market', mark.market,
+                'read_from_ms', floor(extract(epoch from mark.read_to - interval '10 minutes') * 1000)::bigint::text
+            )
+            order by mark.read_to, mark.market
+        ),
+        '[]'
+    )
+    into v_markets
+    from interlock.market_marks as mark;
+
+    return jsonb_build_object(
+        'now', v_now,
+        'mode', v_controls.mode,
+        'mode_matches', p_mode is not distinct from v_controls.mode,
+        'account_matches', p_operator_id is not distinct from v_controls.operator_id
+            and p_trade_key_fingerprint is not distinct from v_controls.trade_key_fingerprint
+            and v_controls.operator_id is not null and v_controls.trade_key_fingerprint is not null,
+        'executions', v_executions,
+        'markets', v_markets
+    );
+end
+$$;
+comment on function public.begin_cleanup(text, text, bigint, text, integer) is
+    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and lists the watched markets with the time from which their orders must be read. now is the database''s time before any read.';
+
+create function public.release_reconciliation(p_execution_id uuid, p_reason text) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+    v_next timestamptz;
+begin
+    perform interlock.act_as('cleanup');
+    update public.trade_executions
+    set next_check_at = v_now + least(interval '30 minutes', interval '10 seconds' * power(2, least(check_attempts, 8)))
+    where id = p_execution_id and next_check_at is not null
+    returning next_check_at into v_next;
+    if not found then
+        return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null);
+    end if;
+    return jsonb_build_object('outcome', 'released', 'next_check_at', v_next, 'reason', p_reason);
+end
+$$;
+comment on function public.release_reconciliation(uuid, text) is
+    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off.';
+
+create function public.compare_orders(
+    p_market text, p_read_started_at timestamptz, p_read_from_ms bigint, p_read_to_ms bigint, p_orders jsonb
+) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
+as $$
+declare
+    v_now timestamptz;
+    v_mark interlock.market_marks;
+    v_order jsonb;
+    v_execution public.trade_executions;
+    v_explained bigint := 0;
+    v_intruders jsonb := '[]';
+    v_client_id uuid;
+    v_amount numeric;
+begin
+    if p_read_started_at is null or p_read_from_ms is null or p_read_to_ms is null or p_read_from_ms > p_read_to_ms
+        or jsonb_typeof(p_orders) is distinct from 'array' then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_COMPARISON', detail = 'A comparison names when and from where to where a market was read, and a list of orders.';
+    end if;
+    perform interlock.act_as('cleanup');
+    perform set_config('interlock.gate_waived', 'on', true);
+    select * into v_mark from interlock.market_marks as mark where mark.market = p_market for update;
+    if not found then
+        raise sqlstate 'PT404' using message = 'MARKET_NOT_WATCHED', detail = 'This market is not watched.';
+    end if;
+    v_now := interlock.clock();
+    if p_read_started_at > v_now then
+        raise sqlstate 'PT400' using message = 'INVALID_COMPARISON', detail = 'A read cannot have started in the future.';
+    end if;
+
+    for v_order in select item.value from jsonb_array_elements(p_orders) as item loop
+        v_client_id := case
+            when v_order ->> 'clientOrderId' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                then (v_order ->> 'clientOrderId')::uuid
+        end;
+        select * into v_execution from public.trade_executions as execution where execution.id = v_client_id for update;
+        if v_execution.id is not null
+            and interlock.order_misfit(v_order, v_execution) is null
+            and (
+                v_execution.exchange_order_id = v_order ->> 'orderId'
+                or (v_execution.exchange_order_id is null and v_execution.status in ('CLAIMED', 'UNKNOWN', 'NOT_PLACED', 'REJECTED'))
+            ) then
+            perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
+            v_explained := v_explained + 1;
+            continue;
+        end if;
+        if v_execution.id is not null and interlock.order_misfit(v_order, v_execution) is null then
+            perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
+        else
+            v_amount := case when v_order ->> 'filledAmount' ~ '^[0-9]{1,20}(\.[0-9]{1,30})?$' then (v_order ->> 'filledAmount')::numeric end;
+            if v_amount > 0 and v_order ->> 'side' in ('buy', 'sell') and not exists (
+                select from public.trade_history as history
+                where history.execution_id is null
+                    and history.exchange_order_id = v_order ->> 'orderId'
+                    and history.market = p_market
+            ) then
+                insert into public.trade_history (
+                    user_id, asset, market, side, amount, amount_quote, fee, fee_currency, exchange_order_id, executed_at
+                ) values (
+                    null, split_part(p_market, '-', 1), p_market, v_order ->> 'side', v_amount,
+                    (v_order ->> 'filledAmountQuote')::numeric, (v_order ->> 'feePaid')::numeric, v_order ->> 'feeCurrency',
+                    v_order ->> 'orderId', coalesce(interlock.order_time(v_order ->> 'updated'), v_now)
+                );
+            end if;
+        end if;
+        v_intruders := v_intruders || jsonb_build_array(v_order ->> 'orderId');
+        if not exists (
+            select from public.audit_events as event
+            where event.event = 'INTRUDER' and event.detail ->> 'order_id' = v_order ->> 'orderId'
+                and event.detail ->> 'market' = p_market
+        ) then
+            perform interlock.write_audit('INTRUDER', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+                jsonb_build_object(
+                    'market', p_market, 'order_id', v_order ->> 'orderId', 'order', v_order,
+                    'execution', case when v_execution.id is not null then interlock.execution_json(v_execution) end));
+            perform interlock.halt(format('order %s in %s has no approval', v_order ->> 'orderId', p_market));
+        end if;
+    end loop;
+
+    -- The mark moves only if this read joins the last one without a gap.
+    if p_read_from_ms <= floor(extract(epoch from v_mark.read_to) * 1000) then
+        update interlock.market_marks
+        set read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0)))
+        where market = p_market;
+        update public.trading_controls
+        set reconciled_at = (select min(mark.read_to) from interlock.market_marks as mark)
+        where singleton;
+    end if;
+    return jsonb_build_object(
+        'explained', v_explained::text,
+        'intruders', v_intruders,
+        'reconciled_at', (select controls.reconciled_at from public.trading_controls as controls where controls.singleton)
+    );
+end
+$$;
+comment on function public.compare_orders(text, timestamptz, bigint, bigint, jsonb) is
+    'Orders out = approvals in, for one completely read market: an order with our operatorId that no execution explains halts trading, and its fills are stored. Moves the market''s mark and reconciled_at.';
+
+-- Seals
+
+create function interlock.event_seal(p_previous text, p_event public.audit_events) returns text
+language sql stable set search_path = '' set timezone = 'UTC'
+as $$
+    select interlock.digest(p_previous || to_jsonb(p_event)::text)
+$$;
+comment on function interlock.event_seal(text, public.audit_events) is
+    'The seal of an event: SHA-256 over the previous seal and the event as jsonb text, in UTC.';
+
+create function public.seal_audit_events(p_limit integer default 1000) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_now timestamptz;
+    v_event public.audit_events;
+    v_head text;
+    v_sequence bigint;
+    v_sealed bigint := 0;
+begin
+    if p_limit is null or p_limit not between 1 and 10000 then
+        raise sqlstate 'PT400' using message = 'INVALID_SEALING', detail = 'A run seals 1 to 10000 events.';
+    end if;
+    perform pg_advisory_xact_lock(interlock.lock_class('seal'), 0);
+    v_now := interlock.clock();
+    select seal.sequence, seal.seal into v_sequence, v_head
+    from public.audit_seals as seal
+    order by seal.sequence desc
+    limit 1;
+    v_sequence := coalesce(v_sequence, 0);
+    v_head := coalesce(v_head, repeat('0', 64));
+    for v_event in
+        select event.*
+        from interlock.unsealed_events as waiting
+        join public.audit_events as event on event.id = waiting.event_id
+        order by event.at, event.id
+        limit p_limit
+    loop
+        v_sequence := v_sequence + 1;
+        insert into public.audit_seals (sequence, event_id, previous_seal, seal, sealed_at)
+        values (v_sequence, v_event.id, v_head, interlock.event_seal(v_head, v_event), v_now)
+        returning seal into v_head;
+        delete from interlock.unsealed_events where event_id = v_event.id;
+        v_sealed := v_sealed + 1;
+    end loop;
+    return jsonb_build_object('sealed', v_sealed::text, 'sequence', v_sequence::text, 'head', v_head);
+end
+$$;
+comment on function public.seal_audit_events(integer) is
+    'Seals events that no seal holds yet and answers the head of the chain, which cleanup writes to its log: another trust domain.';
+
+create function public.verify_audit_chain(p_from bigint default 1, p_expected_head text default null, p_limit integer default 10000)
+returns jsonb
+language plpgsql stable security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_seal record;
+    v_previous text;
+    v_next bigint := p_from;
+    v_bad text;
+    v_event public.audit_events;
+begin
+    if p_from is null or p_from < 1 or p_limit is null or p_limit not between 1 and 100000 then
+        raise sqlstate 'PT400' using message = 'INVALID_VERIFICATION', detail = 'A verification starts at 1 or later and covers 1 to 100000 seals.';
+    end if;
+    select seal.seal into v_previous from public.audit_seals as seal where seal.sequence = p_from - 1;
+    if p_from > 1 and not found then
+        v_bad := format('seal %s is missing', p_from - 1);
+    end if;
+    v_previous := coalesce(v_previous, repeat('0', 64));
+    for v_seal in
+        select seal.* from public.audit_seals as seal where seal.sequence >= p_from order by seal.sequence limit p_limit
+    loop
+        exit when v_bad is not null;
+        select * into v_event from public.audit_events as event where event.id = v_seal.event_id;
+        v_bad := case
+            when v_seal.sequence <> v_next then format('seal %s is missing', v_next)
+            when v_event.id is null then format('the event of seal %s is missing', v_seal.sequence)
+            when v_seal.previous_seal <> v_previous then format('seal %s does not follow the one before it', v_seal.sequence)
+            when v_seal.seal <> interlock.event_seal(v_previous, v_event) then format('the event of seal %s was changed', v_seal.sequence)
+        end;
+        v_previous := v_seal.seal;
+        v_next := v_next + 1;
+    end loop;
+    if v_bad is null and p_expected_head is not null
+        and not exists (select from public.audit_seals as seal where seal.seal = p_expected_head) then
+        v_bad := 'the expected head is not in the chain: its tail was cut off';
+    end if;
+    return jsonb_build_object(
+        'whole', v_bad is null, 'error', v_bad, 'verified_to', (v_next - 1)::text, 'head', v_previous,
+        'more', exists (select from public.audit_seals as seal where seal.sequence >= v_next)
+    );
+end
+$$;
+comment on function public.verify_audit_chain(bigint, text, integer) is
+    'Walks the chain from a seal on, in pieces: finds a changed event, a missing one, and, given a head from the log, a cut tail.';
+
+create function public.settle_by_hand(
+    p_execution_id uuid, p_status text, p_who text, p_reason text, p_evidence jsonb
+) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
+as $$
+declare
+    v_now timestamptz;
+    v_execution public.trade_executions;
+    v_has_order boolean;
+begin
+    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0 then
+        raise sqlstate 'PT400' using message = 'INVALID_SETTLEMENT', detail = 'A settlement by hand names who settles and why.';
+    end if;
+    if p_status is null or p_status not in ('FILLED', 'CANCELED', 'REJECTED', 'NOT_PLACED') then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_SETTLEMENT', detail = 'An execution is settled as FILLED, CANCELED, REJECTED or NOT_PLACED.';
+    end if;
+    perform interlock.act_as('operator');
+    select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
+    if not found then
+        raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
+    end if;
+    v_now := interlock.clock();
+    v_has_order := interlock.order_misfit(p_evidence, v_execution) is null;
+    if not interlock.is_unsettled(v_execution.status) then
+        return jsonb_build_object('outcome', 'unchanged', 'execution', interlock.execution_json(v_execution));
+    end if;
+    if not v_has_order and v_now < to_timestamp(v_execution.access_timestamp / 1000.0) + interval '24 hours' then
+        raise sqlstate 'PT409' using
+            message = 'TOO_EARLY',
+            detail = 'Without the exchange''s own order object as evidence, an execution is settled by hand 24 hours after its access timestamp.';
+    end if;
+    if p_status in ('FILLED', 'CANCELED') and not v_has_order then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_SETTLEMENT', detail = 'FILLED and CANCELED need the exchange''s own order object as evidence.';
+    end if;
+    perform interlock.write_audit('SETTLED_BY_HAND', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+        jsonb_build_object('who', p_who, 'reason', p_reason, 'status', p_status, 'evidence', p_evidence));
+    perform set_config('interlock.gate_waived', 'on', true);
+    if v_has_order then
+        return interlock.apply_outcome(v_execution, 'placed', p_evidence, null, null, v_now);
+    end if;
+    if v_execution.status not in ('CLAIMED', 'UNKNOWN') then
+        raise sqlstate 'PT409' using
+            message = 'ORDER_EXISTS', detail = 'The exchange has this order; it is settled by its order object alone.';
+    end if;
+    return interlock.apply_outcome(
+        v_execution, case p_status when 'REJECTED' then 'rejected' else 'not_placed' end, null, null, 'SETTLED_BY_HAND', v_now);
+end
+$$;
+comment on function public.settle_by_hand(uuid, text, text, text, jsonb) is
+    'A person settles an execution that cleanup could not: with the exchange''s order object as evidence, or 24 hours after its access timestamp. Audited with name and reason.';
