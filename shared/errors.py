@@ -13,6 +13,7 @@
     │   ├── InvalidRequest           400  each wrong field is named
     │   ├── NotAnOwner               403
     │   └── ProposalNotFound         404  none, or another user's: nobody can tell which
+    ├── KeysUnavailable            whether an access token is valid cannot be told now
     ├── DatabaseError
     │   ├── DatabaseUnavailable      nothing is known: it may or may not have happened
     │   └── DatabaseRefused          the database said no, and nothing remains
@@ -134,6 +135,10 @@ class ProposalNotFound(RequestRefused):
     code = "PROPOSAL_NOT_FOUND"
 
 
+class KeysUnavailable(InterlockError):
+    """The keys that verify access tokens cannot be fetched."""
+
+
 class DatabaseError(InterlockError):
     """A call to the database gave no result."""
 
@@ -149,7 +154,7 @@ class DatabaseRefused(DatabaseError):
     """
 
     def __init__(self, code: str, message: str, detail: str | None = None, hint: str | None = None) -> None:
-        super().__init__(f"{code}: {message}")
+        super().__init__(f"{code}: {message}" + (f" ({detail})" if detail else ""))
         self.code = code
         self.message = message
         self.detail = detail

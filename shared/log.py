@@ -68,7 +68,8 @@ def log(event: Event, message: str = "", /, *, error: BaseException | None = Non
 
 def describe(error: BaseException) -> dict[str, object]:
     """The class of an error and the code lines that it passed, without any value of the run."""
-    told = {"error": type(error).__name__, "stack_trace": _stack(type(error), error.__traceback__)}
+    told: dict[str, object] = {"error": type(error).__name__}
+    told["stack_trace"] = _stack(type(error), error.__traceback__)
     return told | {"reason": str(error)} if isinstance(error, InterlockError) else told
 
 

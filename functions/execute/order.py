@@ -1,0 +1,126 @@
+"""What would be sent: a limit order, immediate or cancel, never worse than what was approved.
+
+A buy spends at most what was approved, fee included; whatever is rounded is rounded in the owner's favour.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Literal
+from uuid import UUID
+
+from shared.bitvavo import BookTop, Market
+from shared.money import ceil_to_step, floor_to, floor_to_step, plain
+
+TAKER_FEE = Decimal("0.0025")
+"""The default taker fee, 0.25 % (https://bitvavo.com/en/fees). A dearer one seen on a fill halts trading."""
+
+ROUNDING_CENT = Decimal("0.01")
+"""The exchange moves EUR in whole cents and lets the fee absorb the rest: at most this much more is spent."""
+
+_EXACT_DIGITS = 400
+
+Side = Literal["buy", "sell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the owner approved, as far as an order is made of it.
+
+    A buy carries `amount_quote` (EUR, fee included) alone, a sell `amount` (base currency) alone; a proposal
+    of type market has no `limit_price`. Prices in EUR.
+    """
+
+    market: str
+    side: Side
+    amount: Decimal | None
+    amount_quote: Decimal | None
+    limit_price: Decimal | None
+    reference_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An order as it would be sent, and the most EUR that can change hands through it, fee included."""
+
+    market: str
+    side: Side
+    price: Decimal
+    amount: Decimal
+    value: Decimal
+
+
+def current_price(side: Side, book: BookTop) -> Decimal:
+    """What a buyer pays now, or a seller gets."""
+    return book.ask if side == "buy" else book.bid
+
+
+def collar_edge(wish: Wish, book: BookTop, max_move_percent: Decimal) -> Decimal:
+    """The worst price that the collar allows, not yet rounded."""
+    with localcontext(prec=_EXACT_DIGITS):
+        collar = max_move_percent.scaleb(-2)
+        if wish.side == "buy":
+            return min(wish.reference_price, book.ask) * (1 + collar)
+        return max(wish.reference_price, book.bid) * (1 - collar)
+
+
+def draft_order(wish: Wish, market: Market, book: BookTop, max_move_percent: Decimal) -> Draft | None:
+    """The order that fulfils the wish in this market, or None when its precision leaves none.
+
+    A market proposal is sent at the edge of the collar, a limit proposal at its price; a buy takes as much as
+    `amount_quote` less a cent pays for at that price with the taker fee.
+    """
+    worst = collar_edge(wish, book, max_move_percent) if wish.limit_price is None else wish.limit_price
+    tick = tick_of(market, worst)
+    if tick is None:
+        return None
+    price = floor_to_step(worst, tick) if wish.side == "buy" else ceil_to_step(worst, tick)
+    if price <= 0:
+        return None
+    with localcontext(prec=_EXACT_DIGITS):
+        if wish.amount_quote is not None:
+            exact_amount = (wish.amount_quote - ROUNDING_CENT) / (price * (1 + TAKER_FEE))
+            value = wish.amount_quote
+        elif wish.amount is not None:
+            exact_amount = wish.amount
+            value = wish.amount * max(book.bid, price)
+        else:
+            return None
+    amount = floor_to(exact_amount, market.quantity_decimals)
+    if amount <= 0:
+        return None
+    return Draft(wish.market, wish.side, price, amount, value)
+
+
+def tick_of(market: Market, price: Decimal) -> Decimal | None:
+    """The step of prices around `price`; None when the market names neither form of precision.
+
+    Newer answers name a tick, older ones a number of significant digits.
+    """
+    if market.tick_size is not None:
+        return market.tick_size
+    if market.price_precision is None or price <= 0:
+        return None
+    return Decimal(1).scaleb(price.adjusted() + 1 - market.price_precision)
+
+
+def order_body(draft: Draft, execution_id: UUID, operator_id: int | None) -> bytes:
+    """The exact bytes that are claimed, signed and sent: compact ASCII JSON.
+
+    Field names and types: https://docs.bitvavo.com/docs/rest-api/create-order. Decimals are strings,
+    `operatorId` is a number; a dry run without an operator id has none.
+    """
+    body = {
+        "market": draft.market,
+        "side": draft.side,
+        "orderType": "limit",
+        "operatorId": operator_id,
+        "clientOrderId": str(execution_id),
+        "amount": plain(draft.amount),
+        "price": plain(draft.price),
+        "timeInForce": "IOC",
+    }
+    named = {name: value for name, value in body.items() if value is not None}
+    return json.dumps(named, separators=(",", ":"), ensure_ascii=True).encode("ascii")

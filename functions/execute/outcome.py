@@ -1,0 +1,244 @@
+"""What became of an order: placed, refused for certain, never sent, or unknown. Nothing is guessed.
+
+`ERROR_CODES` is the one table of the exchange's codes. Only a code that is documented, that says without
+doubt that this request created no order, and that comes with its own HTTP status is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from shared.bitvavo import Answer, Order
+from shared.errors import ExchangeUnreadable
+
+DOCS = "https://docs.bitvavo.com/docs/errors"
+CCXT = "https://github.com/ccxt/ccxt/blob/master/python/ccxt/bitvavo.py"
+
+ID_ALREADY_OPEN = 220
+"""Another open order carries our id: an earlier one is there, and somebody has to look."""
+
+
+class Fate(StrEnum):
+    """What a code says about the order that was sent."""
+
+    NOT_PLACED = "not placed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One code of the exchange, the HTTP status it comes with, the order's fate, and who says so."""
+
+    code: int
+    http_status: int
+    fate: Fate
+    meaning: str
+    source: str = DOCS
+
+
+def _codes(http_status: int, fate: Fate, meanings: Mapping[int, str], source: str = DOCS) -> list[ErrorCode]:
+    return [ErrorCode(code, http_status, fate, meaning, source) for code, meaning in meanings.items()]
+
+
+ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
+    {
+        row.code: row
+        for row in (
+            *_codes(
+                429,
+                Fate.NOT_PLACED,
+                {105: "rate limit exceeded", 112: "too many requests a second"},
+            ),
+            *_codes(
+                429,
+                Fate.UNKNOWN,
+                {103: "too many new orders a second", 104: "too many new orders a day"},
+                CCXT,
+            ),
+            *_codes(
+                400,
+                Fate.NOT_PLACED,
+                {
+                    102: "malformed request",
+                    200: "unsupported parameter",
+                    201: "unsupported value",
+                    202: "parameter not for this order type",
+                    203: "required parameter missing",
+                    204: "unsupported parameter",
+                    205: "invalid parameter",
+                    206: "conflicting parameters",
+                    210: "amount too large",
+                    211: "price too small",
+                    212: "amount too small",
+                    213: "amount too detailed",
+                    214: "price too detailed",
+                    215: "price too large",
+                    216: "insufficient balance",
+                    217: "order value below the minimum",
+                    218: "order value below the minimum",
+                    219: "market delisted",
+                    231: "time in force not possible while the market is paused",
+                    235: "too many open orders in the market",
+                    237: "trigger parameter missing",
+                    238: "trigger parameter missing",
+                    422: "price is no multiple of the tick",
+                    423: "market halted",
+                    424: "market only takes cancels",
+                    425: "market in auction",
+                    426: "market matches an auction",
+                    429: "too many decimals",
+                },
+            ),
+            *_codes(400, Fate.UNKNOWN, {110: "invalid endpoint", 230: "rejected by the engine"}, CCXT),
+            *_codes(400, Fate.UNKNOWN, {ID_ALREADY_OPEN: "an open order carries this id"}),
+            *_codes(
+                403,
+                Fate.NOT_PLACED,
+                {
+                    300: "authentication required",
+                    301: "key of a wrong length",
+                    302: "timestamp not in milliseconds",
+                    303: "access window out of range",
+                    304: "outside the access window",
+                    305: "key inactive",
+                    306: "key not confirmed",
+                    307: "address not allowed",
+                    308: "signature of a wrong format",
+                    309: "signature wrong",
+                    310: "no right to trade",
+                    311: "no right to view the account",
+                    312: "no right to withdraw",
+                    313: "session not authenticated",
+                    316: "account locked",
+                    317: "account not verified",
+                    318: "not in this region",
+                    319: "forbidden",
+                    320: "forbidden",
+                },
+            ),
+            *_codes(403, Fate.UNKNOWN, {315: "only over the websocket"}, CCXT),
+            *_codes(500, Fate.UNKNOWN, {101: "server error", 400: "server error"}),
+            *_codes(
+                503,
+                Fate.UNKNOWN,
+                {
+                    107: "overloaded",
+                    108: "not processed in time",
+                    109: "timed out",
+                    111: "matching engine unavailable",
+                    419: "server unavailable",
+                    430: "market data timed out",
+                },
+            ),
+        )
+    }
+)
+
+
+class Status(StrEnum):
+    """The states of an execution that has been sent."""
+
+    UNKNOWN = "UNKNOWN"
+    OPEN = "OPEN"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    NOT_PLACED = "NOT_PLACED"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The exchange has the order, and says where it stands."""
+
+    order: Order
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The exchange refused the order for certain."""
+
+    error_code: int
+    message: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Not a byte of the order left."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The order was sent and nothing is known of it, or what is known cannot be believed."""
+
+    reason: str
+    answer: Answer | None = None
+    order: Order | None = None
+
+
+Outcome = Placed | Rejected | NotSent | Unknown
+
+
+def classify(answer: Answer, client_order_id: UUID, market: str, side: str) -> Placed | Rejected | Unknown:
+    """What an answer to `POST /order` says about the order that was sent."""
+    try:
+        value = answer.json()
+    except ExchangeUnreadable:
+        return Unknown(f"HTTP_{answer.status}", answer)
+    if answer.status == 200:
+        return _placed(value, answer, client_order_id, market, side)
+    refusal = value if isinstance(value, dict) else {}
+    code = refusal.get("errorCode")
+    if type(code) is not int:
+        return Unknown(f"HTTP_{answer.status}", answer)
+    known = ERROR_CODES.get(code)
+    if known and known.fate is Fate.NOT_PLACED and known.http_status == answer.status:
+        return Rejected(code, str(refusal.get("error", known.meaning)), answer)
+    return Unknown(str(code), answer)
+
+
+def _placed(value: object, answer: Answer, client_order_id: UUID, market: str, side: str) -> Placed | Unknown:
+    try:
+        order = Order.parse(value)
+    except ExchangeUnreadable:
+        return Unknown("UNREADABLE_ORDER", answer)
+    if not is_ours(order, client_order_id, market, side):
+        return Unknown("ANOTHER_ORDER", answer)
+    if status_of(order) is Status.UNKNOWN:
+        return Unknown("UNKNOWN_STATUS", answer, order)
+    return Placed(order, answer)
+
+
+def is_ours(order: Order, client_order_id: UUID, market: str, side: str) -> bool:
+    """Is it the order that was sent?"""
+    return (order.client_order_id, order.market, order.side) == (client_order_id, market, side)
+
+
+def status_of(order: Order) -> Status:
+    """The execution's state that the exchange's word for an order means; `UNKNOWN` for a word not known.
+
+    A refused order with fills, and a filled one without, contradict themselves and are unknown too.
+    """
+    filled = order.filled_amount > 0
+    match order.status:
+        case "new" | "awaitingTrigger":
+            return Status.PARTIALLY_FILLED if filled else Status.OPEN
+        case "partiallyFilled" if filled:
+            return Status.PARTIALLY_FILLED
+        case "filled" if filled:
+            return Status.FILLED
+        case "rejected" if not filled:
+            return Status.REJECTED
+        case "expired":
+            return Status.CANCELED
+        case word if word.startswith("canceled"):
+            return Status.CANCELED
+    return Status.UNKNOWN
