@@ -1,0 +1,146 @@
+"""One run: expire, recover, reconcile, compare, seal. Any number of runs may overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from functions.cleanup.begun import Begun
+from functions.cleanup.compare import compare
+from functions.cleanup.exchange import PAGE_POINTS, Exchange
+from functions.cleanup.settle import cancel_what_rests, settle
+from functions.cleanup.summary import Found, MarketSummary, Summary
+from shared.database import Database
+from shared.environment import TradingMode
+from shared.errors import DatabaseUnavailable, ExchangeError
+from shared.events import Event
+from shared.log import log
+
+MOST_EXECUTIONS = 250
+"""Executions that one run leases; with a minute between runs about what half of the rate limit looks up."""
+
+COMPARISON_SECONDS = 15.0
+"""Time of a run that look-ups leave for the comparison: without it, live trading stops."""
+
+_SEAL_PAGE = 1000
+_SEAL_PAGES = 10
+
+
+def run(
+    database: Database,
+    exchange: Exchange | None,
+    *,
+    mode: TradingMode,
+    instance: str,
+    sleep: Callable[[float], None],
+) -> Summary:
+    """Do everything that is due. `exchange` is None when there are no keys, and then it is not asked.
+
+    Nothing is raised: what failed is in the summary, and the rest was done all the same.
+    """
+    summary = Summary(instance=instance, mode=mode)
+    _expire_proposals(database, summary)
+    _release_locks(database, summary)
+    begun = _begin(database, exchange, mode, instance, summary)
+    if begun is None:
+        return summary
+    if exchange is not None:
+        _ask_the_exchange(begun, database, exchange, mode, summary, sleep)
+    _seal(database, summary)
+    return summary
+
+
+def _expire_proposals(database: Database, summary: Summary) -> None:
+    with summary.apart("expire_old_proposals"):
+        summary.proposals_expired = int(database.call("expire_old_proposals")["expired"])
+        if summary.proposals_expired:
+            log(Event.PROPOSALS_EXPIRED, expired=summary.proposals_expired)
+
+
+def _release_locks(database: Database, summary: Summary) -> None:
+    with summary.apart("cleanup_expired_locks"):
+        answer = database.call("cleanup_expired_locks")
+        summary.locks_released = int(answer["released"])
+        summary.reservations_abandoned = int(answer["abandoned"])
+        if summary.locks_released or summary.reservations_abandoned:
+            log(
+                Event.LOCKS_RELEASED,
+                "a scan crashed: its lock expired, or it never settled its model call",
+                released=summary.locks_released,
+                abandoned=summary.reservations_abandoned,
+            )
+
+
+def _begin(
+    database: Database, exchange: Exchange | None, mode: TradingMode, instance: str, summary: Summary
+) -> Begun | None:
+    """Lease what is due; None when the database does not answer, and the run ends."""
+    begun = None
+    with summary.apart("begin_cleanup"):
+        try:
+            begun = Begun.parse(
+                database.call(
+                    "begin_cleanup",
+                    p_instance_id=instance,
+                    p_mode=mode,
+                    p_operator_id=exchange.operator_id if exchange else None,
+                    p_trade_key_fingerprint=exchange.fingerprint if exchange else None,
+                    p_limit=MOST_EXECUTIONS,
+                )
+            )
+        except DatabaseUnavailable:
+            summary.database_reached = False
+            raise
+    return begun
+
+
+def _ask_the_exchange(
+    begun: Begun,
+    database: Database,
+    exchange: Exchange,
+    mode: TradingMode,
+    summary: Summary,
+    sleep: Callable[[float], None],
+) -> None:
+    """Reconcile, then compare. A mode that is not the database's still settles, and compares nothing."""
+    markets = begun.markets if mode == "live" and begun.mode_matches else ()
+    if not markets and not begun.executions:
+        return
+    summary.executions[Found.NOT_ASKED] = len(begun.executions)
+    summary.markets = [MarketSummary(watched.market) for watched in begun.markets]
+    if not begun.account_matches:
+        summary.exchange = "not asked: operator id or trade key are not the registered ones"
+        log(Event.WRONG_ACCOUNT, summary.exchange)
+        return
+    try:
+        exchange.read_clock()
+    except ExchangeError as error:
+        summary.exchange = f"out of reach: {error}"
+        log(Event.EXCHANGE_OUT_OF_REACH, str(error))
+        return
+    summary.exchange = "asked" if begun.mode_matches else "asked, without comparing: MODE_MISMATCH"
+    summary.executions.clear()
+    exchange.keep_back(points=PAGE_POINTS * len(markets), seconds=COMPARISON_SECONDS)
+    resting = settle(begun.executions, begun.now, exchange, database, summary)
+    cancel_what_rests(resting, exchange, database, summary, sleep)
+    exchange.keep_back(points=0, seconds=0)
+    if markets:
+        summary.markets.clear()
+        compare(markets, begun.now, exchange, database, summary)
+    summary.points_spent, summary.points_allowed = exchange.points_spent, exchange.points_allowed
+
+
+def _seal(database: Database, summary: Summary) -> None:
+    """Seal the audit, and write the chain's head to the log: another trust domain."""
+    with summary.apart("seal_audit_events"):
+        for _ in range(_SEAL_PAGES):
+            answer = database.call("seal_audit_events", p_limit=_SEAL_PAGE)
+            summary.events_sealed += int(answer["sealed"])
+            summary.audit_head, summary.audit_sequence = answer["head"], answer["sequence"]
+            if int(answer["sealed"]) < _SEAL_PAGE:
+                break
+        log(
+            Event.AUDIT_SEALED,
+            sealed=summary.events_sealed,
+            head=summary.audit_head,
+            sequence=summary.audit_sequence,
+        )

@@ -1,0 +1,406 @@
+"""One run of cleanup does everything that is due, each thing apart from the others, and says what it did."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from functions.cleanup.run import run
+from functions.cleanup.summary import Compared, Found, Summary
+from shared.log import configure
+from tests.unit.fake_cleanup_world import (
+    DAY_MS,
+    KEYS,
+    NOW_MS,
+    OPERATOR,
+    FakeDatabase,
+    FakeExchange,
+    database_on,
+    exchange_on,
+    order,
+)
+
+pytestmark = pytest.mark.unit
+
+NOW = "2026-09-21T14:13:20+00:00"
+
+
+def execution(number: int, **fields: Any) -> dict[str, Any]:
+    """A leased execution as `begin_cleanup` answers it, numbers as text."""
+    return {
+        "id": str(UUID(int=number)),
+        "market": "BTC-EUR",
+        "side": "buy",
+        "status": "UNKNOWN",
+        "mode": "live",
+        "trade_key_fingerprint": KEYS.fingerprint,
+        "access_timestamp": str(NOW_MS - 120_000),
+        "access_window_ms": "5000",
+        "claimed_at": "2026-09-21T14:11:20.123456+00:00",
+        "request": {"body": "{}"},
+        **fields,
+    }
+
+
+def world(
+    executions: list[dict[str, Any]] | None = None, markets: tuple[str, ...] = ("BTC-EUR",), **begun: Any
+) -> FakeDatabase:
+    """A database in which nothing is wrong."""
+    return FakeDatabase(
+        {
+            "expire_old_proposals": {"expired": "3"},
+            "cleanup_expired_locks": {"released": "1", "abandoned": "2"},
+            "begin_cleanup": {
+                "now": NOW,
+                "mode": "live",
+                "mode_matches": True,
+                "account_matches": True,
+                "executions": executions or [],
+                "markets": [{"market": one, "read_from_ms": str(NOW_MS - DAY_MS)} for one in markets],
+                **begun,
+            },
+            "record_execution_result": lambda _: {
+                "outcome": "recorded",
+                "execution": {"status": "FILLED"},
+            },
+            "release_reconciliation": {"outcome": "released"},
+            "compare_orders": lambda p: {
+                "explained": str(len(p["p_orders"])),
+                "intruders": [],
+                "reconciled_at": NOW,
+            },
+            "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32},
+        }
+    )
+
+
+def clean_up(
+    database: FakeDatabase, exchange: FakeExchange | None, mode: Any = "live", **options: Any
+) -> Summary:
+    return run(
+        database_on(database),
+        exchange_on(exchange, **options) if exchange else None,
+        mode=mode,
+        instance="test",
+        sleep=lambda _: None,
+    )
+
+
+class TestReconciling:
+    def test_what_is_found_is_recorded_as_it_was_received(self) -> None:
+        """An order that the exchange has is recorded with its raw object, by the actor cleanup."""
+        found = order(1, somethingNew="kept")
+        database = world([execution(1)])
+        summary = clean_up(database, FakeExchange([found]))
+        (recorded,) = database.of("record_execution_result")
+        assert recorded["p_order"] == found
+        assert (recorded["p_actor"], recorded["p_outcome"], recorded["p_attempt_id"]) == (
+            "cleanup",
+            "placed",
+            None,
+        )
+        assert summary.executions == {Found.RECORDED: 1}
+        assert not database.of("release_reconciliation")
+
+    def test_finding_nothing_concludes_nothing(self) -> None:
+        """A look-up without a result leaves the status alone and hands the execution back."""
+        database = world([execution(1)])
+        summary = clean_up(database, FakeExchange())
+        assert not database.of("record_execution_result")
+        assert database.of("release_reconciliation") == [
+            {"p_execution_id": str(UUID(int=1)), "p_reason": "NOT_FOUND"}
+        ]
+        assert summary.executions == {Found.NOT_FOUND: 1}
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            httpx.Response(404, html="<html>not found</html>"),
+            httpx.Response(403, json={"errorCode": 310, "error": "no trade right"}),
+            httpx.Response(503, json={"errorCode": 109, "error": "timeout"}),
+        ],
+    )
+    def test_an_unreadable_look_up_concludes_nothing(self, answer: httpx.Response) -> None:
+        """HTML, a key without the right and an outage are told apart from finding nothing."""
+        fake = FakeExchange(intercept=lambda r: answer if r.url.path == "/v2/order" else None)
+        database = world([execution(1)])
+        summary = clean_up(database, fake)
+        assert summary.executions == {Found.UNREADABLE: 1}
+        assert not database.of("record_execution_result")
+        assert len(database.of("release_reconciliation")) == 1
+
+    def test_one_failure_touches_no_other(self) -> None:
+        """Of three executions, an unreadable and a failing one leave the third to be settled."""
+        database = world([execution(1), execution(2), execution(3)])
+
+        def record(params: dict[str, Any]) -> Any:
+            if params["p_execution_id"] == str(UUID(int=2)):
+                return httpx.Response(400, json={"code": "PT400", "message": "INVALID_RESULT"})
+            return {"outcome": "recorded", "execution": {"status": "FILLED"}}
+
+        database.answers["record_execution_result"] = record
+        fake = FakeExchange([order(1), order(2), order(3)])
+        fake.intercept = lambda r: httpx.Response(500) if str(UUID(int=1)) in str(r.url) else None
+        summary = clean_up(database, fake)
+        assert summary.executions == {Found.UNREADABLE: 1, Found.FAILED: 1, Found.RECORDED: 1}
+        assert len(summary.problems) == 1
+        assert "PT400" in summary.problems[0]
+        assert summary.markets[0].outcome is Compared.COMPARED
+
+    def test_an_answer_that_nobody_expected_touches_no_other(self) -> None:
+        """Even an answer of a wrong shape is one item's failure."""
+        database = world([execution(1), execution(2)])
+        database.answers["record_execution_result"] = lambda p: (
+            {}
+            if p["p_execution_id"].endswith("1")
+            else {"outcome": "unchanged", "execution": {"status": "FILLED"}}
+        )
+        summary = clean_up(database, FakeExchange([order(1), order(2)]))
+        assert summary.executions == {Found.FAILED: 1, Found.UNCHANGED: 1}
+
+    def test_a_contradiction_is_an_alarm(self) -> None:
+        """When a fact overturns a conclusion, a person hears of it."""
+        database = world([execution(1)])
+        database.answers["record_execution_result"] = {
+            "outcome": "contradicted",
+            "execution": {"status": "FILLED"},
+        }
+        summary = clean_up(database, FakeExchange([order(1)]))
+        assert summary.executions == {Found.CONTRADICTED: 1}
+        assert "halted" in (summary.message() or "")
+
+    def test_an_old_unknown_is_an_alarm(self) -> None:
+        """A fate that is open for a quarter of an hour is told; a young or known one is not."""
+        old = "2026-09-21T13:58:00+00:00"
+        database = world(
+            [execution(1, claimed_at=old), execution(2), execution(3, claimed_at=old, status="OPEN")]
+        )
+        summary = clean_up(database, FakeExchange())
+        assert summary.alarms == [f"Execution {UUID(int=1)} is UNKNOWN for 15 minutes."]
+
+    def test_a_resting_order_is_cancelled_and_its_end_recorded_from_a_look_up(self) -> None:
+        """An order that rests is cancelled, and both states recorded are those that look-ups showed."""
+        resting = order(1, status="new", filledAmount="0", filledAmountQuote="0")
+        database = world([execution(1)])
+        fake = FakeExchange([resting])
+        clean_up(database, fake)
+        assert fake.canceled == [str(UUID(int=1))]
+        assert [call["p_order"]["status"] for call in database.of("record_execution_result")] == [
+            "new",
+            "canceled",
+        ]
+
+    def test_a_cancel_that_came_too_late_is_settled_by_the_look_up(self) -> None:
+        """An order that filled before the cancel arrived is recorded as filled."""
+        resting = order(1, status="partiallyFilled")
+        fake = FakeExchange([resting])
+
+        def too_late(request: httpx.Request) -> httpx.Response | None:
+            if request.method != "DELETE":
+                return None
+            resting["status"] = "filled"
+            return httpx.Response(404, json={"errorCode": 240, "error": "no longer active"})
+
+        fake.intercept = too_late
+        database = world([execution(1)])
+        summary = clean_up(database, fake)
+        assert [call["p_order"]["status"] for call in database.of("record_execution_result")] == [
+            "partiallyFilled",
+            "filled",
+        ]
+        assert not summary.problems
+
+    def test_a_backlog_is_worked_on_oldest_first_within_the_share(self) -> None:
+        """What does not fit into a run's share is left, and the comparison still happens."""
+        database = world([execution(n) for n in range(1, 251)])
+        fake = FakeExchange(remaining=500)
+        summary = clean_up(database, fake)
+        asked = [r.url.params["clientOrderId"] for r in fake.asked if r.url.path == "/v2/order"]
+        assert asked == [str(UUID(int=n)) for n in range(1, len(asked) + 1)]
+        assert summary.executions[Found.NOT_ASKED] == 250 - len(asked) > 0
+        assert summary.markets[0].outcome is Compared.COMPARED
+        assert fake.remaining is not None
+        assert fake.remaining >= 300
+
+
+class TestComparing:
+    def test_only_orders_with_our_operator_id_are_handed_over(self) -> None:
+        """The owner's own orders are nobody's business; ours are handed over whole."""
+        ours, foreign, none = order(1), order(2, operatorId=0), order(3, operatorId=None)
+        database = world()
+        summary = clean_up(database, FakeExchange([ours, foreign, none]))
+        (compared,) = database.of("compare_orders")
+        assert compared == {
+            "p_market": "BTC-EUR",
+            "p_read_started_at": NOW,
+            "p_read_from_ms": NOW_MS - DAY_MS,
+            "p_read_to_ms": NOW_MS,
+            "p_orders": [ours],
+        }
+        assert (summary.markets[0].read, summary.markets[0].ours) == (3, 1)
+        assert summary.reconciled_at == NOW
+
+    def test_the_exchange_is_read_before_the_approvals(self) -> None:
+        """No order of the reading can be younger than the approvals that it is compared with."""
+        database, fake = world(), FakeExchange([order(1)])
+        pages_at_comparison = []
+
+        def compared(_: object) -> object:
+            pages_at_comparison.append(len([r for r in fake.asked if r.url.path == "/v2/orders"]))
+            return {"explained": "1", "intruders": [], "reconciled_at": NOW}
+
+        database.answers["compare_orders"] = compared
+        clean_up(database, fake)
+        assert pages_at_comparison == [len([r for r in fake.asked if r.url.path == "/v2/orders"])]
+
+    def test_an_incomplete_read_moves_no_mark(self) -> None:
+        """A market that cannot be read is not compared; the others are."""
+        database = world(markets=("ETH-EUR", "BTC-EUR"))
+        fake = FakeExchange()
+        fake.intercept = lambda r: httpx.Response(502) if "market=ETH-EUR" in str(r.url) else None
+        summary = clean_up(database, fake)
+        assert [call["p_market"] for call in database.of("compare_orders")] == ["BTC-EUR"]
+        assert [market.outcome for market in summary.markets] == [Compared.UNREADABLE, Compared.COMPARED]
+
+    def test_an_intruder_is_an_alarm(self) -> None:
+        """An order without an approval is told to a person at once, with its id."""
+        database = world()
+        database.answers["compare_orders"] = {
+            "explained": "0",
+            "intruders": ["order-1"],
+            "reconciled_at": NOW,
+        }
+        summary = clean_up(database, FakeExchange([order(1)]))
+        assert summary.markets[0].intruders == 1
+        assert "order-1" in (summary.message() or "")
+        assert "WITHOUT AN APPROVAL" in summary.sentence()
+
+    def test_a_mode_mismatch_settles_and_compares_nothing(self) -> None:
+        """When the database is in another mode, what is open is settled and reconciled_at stays."""
+        database = world([execution(1)], mode="dry_run", mode_matches=False)
+        fake = FakeExchange([order(1)])
+        summary = clean_up(database, fake)
+        assert summary.executions == {Found.RECORDED: 1}
+        assert not database.of("compare_orders")
+        assert not [r for r in fake.asked if r.url.path == "/v2/orders"]
+        assert "MODE_MISMATCH" in summary.exchange
+
+    def test_another_account_is_not_asked_at_all(self) -> None:
+        """A key or operator id that is not the registered one sees another account's orders."""
+        database = world([execution(1)], account_matches=False)
+        fake = FakeExchange([order(1)])
+        summary = clean_up(database, fake)
+        assert not fake.asked
+        assert summary.executions == {Found.NOT_ASKED: 1}
+        assert len(database.of("seal_audit_events")) == 1
+
+
+class TestTheWholeRun:
+    def test_a_dry_run_needs_no_exchange(self) -> None:
+        """Without keys everything that is the database's own is done."""
+        database = world(mode="dry_run")
+        summary = clean_up(database, None, mode="dry_run")
+        assert (summary.proposals_expired, summary.locks_released, summary.reservations_abandoned) == (
+            3,
+            1,
+            2,
+        )
+        assert (summary.events_sealed, summary.audit_sequence) == (4, "12")
+        assert database.of("begin_cleanup") == [
+            {
+                "p_instance_id": "test",
+                "p_mode": "dry_run",
+                "p_operator_id": None,
+                "p_trade_key_fingerprint": None,
+                "p_limit": 250,
+            }
+        ]
+        assert not summary.problems
+
+    def test_a_dry_run_with_keys_asks_nothing_either(self) -> None:
+        """Keys alone are no reason to ask: in dry_run mode there is nothing to compare."""
+        fake = FakeExchange()
+        clean_up(world(), fake, mode="dry_run")
+        assert not fake.asked
+
+    def test_the_registered_account_is_proved(self) -> None:
+        """The run names its operator id and its key's fingerprint, never the key."""
+        database = world()
+        clean_up(database, FakeExchange())
+        (begun,) = database.of("begin_cleanup")
+        assert (begun["p_operator_id"], begun["p_trade_key_fingerprint"]) == (OPERATOR, KEYS.fingerprint)
+
+    def test_an_outage_of_the_exchange_is_told_and_stops_nothing_else(self) -> None:
+        """With the exchange away, the rest is done and the summary says what was not."""
+
+        def away(_: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("no")
+
+        database = world([execution(1)])
+        summary = clean_up(database, FakeExchange(intercept=away))
+        assert summary.exchange.startswith("out of reach")
+        assert summary.executions == {Found.NOT_ASKED: 1}
+        assert [market.outcome for market in summary.markets] == [Compared.NOT_ASKED]
+        assert summary.events_sealed == 4
+        assert summary.database_reached
+
+    def test_without_a_database_the_run_ends_and_says_so(self) -> None:
+        """When nothing can be leased, nothing is asked of the exchange."""
+        database = world()
+        database.answers = dict.fromkeys(database.answers, httpx.Response(503))
+        fake = FakeExchange()
+        summary = clean_up(database, fake)
+        assert not summary.database_reached
+        assert not fake.asked
+        assert len(summary.problems) == 3
+        json.dumps(summary.as_json())
+
+    def test_a_failed_step_leaves_the_others(self) -> None:
+        """Expiry that fails leaves locks, look-ups, comparison and seals."""
+        database = world([execution(1)])
+        database.answers["expire_old_proposals"] = httpx.Response(
+            500, json={"code": "57014", "message": "slow"}
+        )
+        summary = clean_up(database, FakeExchange([order(1)]))
+        assert summary.executions == {Found.RECORDED: 1}
+        assert (summary.locks_released, summary.events_sealed) == (1, 4)
+        assert len(summary.problems) == 1
+        assert summary.database_reached
+
+    def test_sealing_goes_on_until_nothing_is_left(self) -> None:
+        """More events than one call seals are sealed by the same run."""
+        left = [1000, 1000, 17]
+        database = world()
+        database.answers["seal_audit_events"] = lambda _: {
+            "sealed": str(left.pop(0)),
+            "sequence": "2017",
+            "head": "cd" * 32,
+        }
+        assert clean_up(database, None).events_sealed == 2017
+
+    def test_the_log_has_a_line_for_each_thing_and_no_secret(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Each item is a log line with its id, the seal's head is among them, and no key is."""
+        configure("cleanup")
+        database = world([execution(1), execution(2)])
+        clean_up(database, FakeExchange([order(1)]))
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        events = [line["event"] for line in lines]
+        assert {"execution_settled", "lookup_found_nothing", "market_compared", "audit_sealed"} <= set(events)
+        assert next(line for line in lines if line["event"] == "audit_sealed")["head"] == "ab" * 32
+        shown = json.dumps(lines)
+        assert KEYS.key not in shown
+        assert KEYS.secret.get_secret_value() not in shown
+
+    def test_the_summary_is_one_readable_sentence(self) -> None:
+        """A person reads in the scheduler's log what happened."""
+        summary = clean_up(world([execution(1), execution(2)]), FakeExchange([order(1)]))
+        assert summary.sentence() == (
+            "3 proposals expired; 1 lock of crashed scans released; 2 executions looked up: 1 recorded,"
+            " 1 not found; 1 of 1 market compared, every order explained; 4 events sealed."
+        )
+        told = summary.as_json()
+        assert told["exchange"] == {"state": "asked", "points_spent": 7, "points_allowed": 500}
