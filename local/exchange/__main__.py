@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from local.errors import LocalWorldError
 from local.exchange.app import create_app
-from local.exchange.candles import CandleError
 from local.exchange.exchange import DEFAULT_CANDLES, DEFAULT_SEED, create_exchange
 from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_SECRET
-from local.exchange.serving import PortError, address_of, listen, serve
+from local.exchange.serving import address_of, listen, serve
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         listener = listen(options.port)
         exchange = create_exchange(candles=options.candles, seed=options.seed, points=options.points)
-    except (PortError, CandleError) as error:
+    except LocalWorldError as error:
         sys.exit(str(error))
     exchange.settings.lookup_lag_ms = options.lag
     exchange.clock.set_speed(options.speed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class Ladder(NamedTuple):
     asks: tuple[Level, ...]
 
 
+@lru_cache(maxsize=256)
 def ladder(market: Market, mid: Decimal, seed: str) -> Ladder:
     """Levels at growing distance from `mid`, each worth a few thousand EUR and more further out."""
     random = Random(seed)  # noqa: S311 - sizes of a made-up book, not secrets

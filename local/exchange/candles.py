@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from local.errors import LocalWorldError
+
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
@@ -46,7 +48,7 @@ _INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])
 _MILLISECONDS_FROM = 100_000_000_000
 
 
-class CandleError(Exception):
+class CandleError(LocalWorldError):
     """A candle file cannot be used; the text names the file, the line and the reason."""
 
 

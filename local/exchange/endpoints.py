@@ -29,7 +29,7 @@ class Call:
     body: Mapping[str, object]
     key: ApiKey | None
     now: Instant
-    lag_ms: int
+    lag_ms: int | None = None
     request: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -38,9 +38,9 @@ class Call:
             raise Refusal(300)
         return self.key.account
 
-    @property
-    def as_of_ms(self) -> int:
-        return self.now.steady_ms - self.lag_ms
+    def as_of(self, usual_lag_ms: int = 0) -> int:
+        """The moment (steady ms) whose state is read: a while ago, when a fault or the exchange lags."""
+        return self.now.steady_ms - (usual_lag_ms if self.lag_ms is None else self.lag_ms)
 
     def whole(self, name: str, default: int, most: int) -> int:
         """A number of 1 to `most`. Raises Refusal 205."""
@@ -216,14 +216,15 @@ def place_order(exchange: Exchange, call: Call) -> Json:
 
 def get_order(exchange: Exchange, call: Call) -> Json:
     name = _market(exchange, _required(call, "market"))
+    as_of_ms = call.as_of(exchange.settings.lookup_lag_ms)
     found = (
-        exchange.engine.order(call.account, name, order_id, call.as_of_ms)
+        exchange.engine.order(call.account, name, order_id, as_of_ms)
         for order_id in reversed(_order_ids(exchange, call, name))
     )
     order = next((order for order in found if order is not None), None)
     if order is None:
         raise Refusal(240)
-    return _row(exchange, order, call.as_of_ms)
+    return _row(exchange, order, as_of_ms)
 
 
 def cancel_order(exchange: Exchange, call: Call) -> Json:
@@ -250,12 +251,12 @@ def get_orders(exchange: Exchange, call: Call) -> Json:
     first, last = call.params.get("orderIdFrom"), call.params.get("orderIdTo")
     orders = [
         order
-        for order in exchange.engine.orders(call.account, name)
+        for order in exchange.engine.orders(call.account, name, call.as_of())
         if start <= order.created.shown_ms <= end
         and (first is None or order.id >= first)
         and (last is None or order.id <= last)
     ]
-    return [_row(exchange, order, call.now.steady_ms) for order in orders[: call.whole("limit", 500, 1000)]]
+    return [_row(exchange, order, call.as_of()) for order in orders[: call.whole("limit", 500, 1000)]]
 
 
 def get_open_orders(exchange: Exchange, call: Call) -> Json:
@@ -263,22 +264,23 @@ def get_open_orders(exchange: Exchange, call: Call) -> Json:
     orders = [
         order
         for name in _markets(exchange, call)
-        for order in exchange.engine.open_orders(call.account, name)
-        if base is None or order.market.base == base
+        for order in exchange.engine.orders(call.account, name, call.as_of())
+        if order.is_open and (base is None or order.market.base == base)
     ]
-    return [_row(exchange, order, call.now.steady_ms) for order in orders]
+    return [_row(exchange, order, call.as_of()) for order in orders]
 
 
 def get_trades(exchange: Exchange, call: Call) -> Json:
     name = _market(exchange, _required(call, "market"))
     start, end = _window(call)
     limit = call.whole("limit", 500, 1000)
-    trades = [(order, fill) for order in exchange.engine.orders(call.account, name) for fill in order.fills]
+    orders = exchange.engine.orders(call.account, name, call.as_of())
+    trades = [(order, fill) for order in orders for fill in order.fills]
     trades.sort(key=lambda trade: trade[1].number, reverse=True)
     numbers = {fill.id: fill.number for _, fill in trades}
     first, last = (_trade_number(call, numbers, bound) for bound in ("tradeIdFrom", "tradeIdTo"))
     return [
-        trade_row(order, fill, call.now.steady_ms)
+        trade_row(order, fill, call.as_of())
         for order, fill in trades
         if start <= fill.at.shown_ms <= end
         and (first is None or fill.number >= first)
@@ -459,4 +461,4 @@ def _canceled(order: Order, operator_id: int) -> dict[str, object]:
 
 
 def _all(exchange: Exchange, call: Call, name: str) -> list[Order]:
-    return exchange.engine.orders(call.account, name)
+    return exchange.engine.orders(call.account, name, call.as_of())

@@ -174,11 +174,11 @@ class Engine:
         return list(self._by_client[account, market, client_order_id.lower()])
 
     @_atomic
-    def orders(self, account: str, market: str, as_of_ms: int | None = None) -> list[Order]:
-        """All orders of an account in a market, newest first, perhaps as they stood earlier."""
+    def orders(self, account: str, market: str, as_of_ms: int) -> list[Order]:
+        """All orders of an account in a market as they stood at a moment (steady ms), newest first."""
         found: list[Order] = []
         for versions in reversed(self._versions[market].values()):
-            known = [one for one in versions if as_of_ms is None or one.updated.steady_ms <= as_of_ms]
+            known = [one for one in versions if one.updated.steady_ms <= as_of_ms]
             if known and known[-1].account == account:
                 found.append(known[-1])
         return found

@@ -93,8 +93,10 @@ def create_exchange(
 
 
 def _path(market: Market, held: Series | None, seed: int, now_ms: int) -> PricePath:
-    series = held or generate(market.name, START_PRICES[market.name], market.tick, seed).ending_at(now_ms)
-    return PricePath(series, market.tick)
+    def load() -> Series:
+        return held or generate(market.name, START_PRICES[market.name], market.tick, seed).ending_at(now_ms)
+
+    return PricePath(load, market.tick)
 
 
 def _describe(held: Mapping[str, Series], markets: int, seed: int) -> str:

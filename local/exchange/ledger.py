@@ -49,6 +49,10 @@ class Ledger:
         )
         return sorted(set(held))
 
+    def accounts(self) -> list[str]:
+        """Everyone who ever had or owed anything, in alphabetical order."""
+        return sorted({purse.account for purse, _ in self._balances})
+
     def total(self, symbol: str) -> Decimal:
         """The sum over all purses: zero, because what came in is owed to the outside."""
         return sum((held for (_, name), held in self._balances.items() if name == symbol), ZERO)

@@ -9,7 +9,7 @@ close: time never runs out of real movements.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -41,10 +41,17 @@ def bucket_end(interval: str, start_ms: int) -> int:
 
 @dataclass(frozen=True)
 class PricePath:
-    """The price path of one market, in multiples of `tick` after the end of its series."""
+    """The price path of one market, in multiples of `tick` after the end of its series.
 
-    series: Series
+    The series is made when it is first needed.
+    """
+
+    load: Callable[[], Series]
     tick: Decimal
+
+    @cached_property
+    def series(self) -> Series:
+        return self.load()
 
     def price(self, at_ms: int) -> Decimal:
         """The price at a moment, on the tick grid; where no trades happen, the last one."""

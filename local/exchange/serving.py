@@ -7,38 +7,34 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from random import SystemRandom
 from threading import Thread
 from time import monotonic, sleep
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from local.errors import PortError
+from local.faults.wire import BreakableProtocol
+from local.ports import free_port, release
+
 HOST = "127.0.0.1"
-# Below the ports from which the system takes those of clients: a client polling one could meet itself.
-PORTS = range(20_000, 32_000)
 GRACE_S = 1
-
-
-class PortError(Exception):
-    """The port cannot be had; the text says which and why."""
 
 
 def listen(port: int | None) -> socket.socket:
     """A listening socket on loopback, on any free port when none is asked for. Raises PortError."""
-    wanted = [port] if port else SystemRandom().sample(PORTS, 50)
-    for number in wanted:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, number))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            reason = error.strerror
-        else:
-            return listener
-    raise PortError(f"port {wanted[-1]} on {HOST} cannot be used ({reason}); name another with --port")
+    wanted = port or free_port()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, wanted))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PortError(f"Port {wanted} on {HOST} cannot be used ({error.strerror}): name another.") from None
+    finally:
+        release(wanted)
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:
@@ -72,6 +68,7 @@ def _server(app: ASGIApp) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=BreakableProtocol,
             log_level="error",
             access_log=False,
             lifespan="off",
