@@ -387,7 +387,7 @@ declare
     v_collar numeric := (p_policy ->> 'max_price_move_percent')::numeric / 100;
     v_number constant text := '^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$';
 begin
-    if p_body is null or p_body !~ '^[\x20-\x7e]{2,2000}$' then
+    if p_body is null or length(p_body) > 2000 or p_body !~ '^[\x20-\x7e]+$' then
         return 'the body must be short ASCII text';
     end if;
     begin

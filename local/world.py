@@ -1,0 +1,198 @@
+"""The whole local world: the stack, the simulated exchange, the model and the three functions, as processes.
+
+Each function is served by functions-framework as the cloud serves it, with its own environment and no other's
+keys. Everything lives as long as the block; its logs and pid files lie in ``.local/<name>/``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from local import stack
+from local.errors import LocalWorldError, ProcessError
+from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_SECRET
+from local.ports import free_port
+from local.processes import Child
+from local.stack import OPERATOR_ID, REPOSITORY, Stack
+
+FUNCTIONS = ("execute", "scan_tick", "cleanup")
+_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a world is made of. The defaults are deterministic, offline and cost nothing."""
+
+    candles: Path | None = None
+    prices: Literal["candles", "bitvavo"] = "candles"
+    model: Literal["scripted", "openai"] = "scripted"
+    trading_mode: Literal["live", "dry_run"] = "live"
+    openai: Mapping[str, str] | None = None
+    """OPENAI_* variables for the model ``openai``."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Options:
+        """Read CANDLES, PRICES and MODEL; a key in the shell alone never spends money.
+
+        Raises:
+            LocalWorldError: a value is not one of those that exist, or what it needs is missing.
+        """
+        options = cls(candles=Path(environ["CANDLES"]) if environ.get("CANDLES") else None)
+        match environ.get("PRICES") or "candles":
+            case "candles":
+                pass
+            case "bitvavo":
+                options = replace(options, prices="bitvavo")
+            case other:
+                raise LocalWorldError(f"PRICES={other} does not exist: leave it out, or set PRICES=bitvavo.")
+        match environ.get("MODEL") or "scripted":
+            case "scripted":
+                return options
+            case "openai":
+                return replace(options, model="openai", openai=_openai(environ))
+            case other:
+                raise LocalWorldError(f"MODEL={other} does not exist: leave it out, or set MODEL=openai.")
+
+
+@dataclass(frozen=True)
+class World:
+    """A running world."""
+
+    stack: Stack
+    exchange_url: str
+    """Its REST address, as BITVAVO_REST_URL takes it."""
+    prices: str
+    """Where the exchange's prices come from."""
+    model_url: str | None
+    """None when the real model is asked."""
+    functions: Mapping[str, str]
+    """The address of each function."""
+
+
+@contextmanager
+def running(name: str, options: Options) -> Iterator[World]:
+    """A whole world under this name; whatever was started is stopped at the end, also after a signal.
+
+    Raises:
+        LocalWorldError: one sentence that says what is wrong and what to do.
+    """
+    with stack.running(name) as base:
+        stack.seed_controls(base.database_url, mode=options.trading_mode)
+        exchange, prices = start_exchange(base.folder, options)
+        model = None if options.openai else start_model(base.folder)
+        addresses = {
+            function: start_function(
+                function, base.folder, environment(function, base, exchange, model, options)
+            )
+            for function in FUNCTIONS
+        }
+        yield World(base, exchange, prices, model, addresses)
+
+
+def start_exchange(folder: Path, options: Options) -> tuple[str, str]:
+    """Start the simulated exchange; its REST address and the source of its prices."""
+    arguments = ["--prices", "bitvavo"] if options.prices == "bitvavo" else []
+    arguments += ["--candles", str(options.candles)] if options.candles else []
+    child, address = _start("exchange", "local.exchange", arguments, folder)
+    said = child.log_file.read_text(errors="replace").splitlines()
+    prices = next(
+        (line.split(maxsplit=1)[1] for line in said if line.strip().startswith("prices")), "unknown"
+    )
+    return f"{address}/v2", prices
+
+
+def start_model(folder: Path) -> str:
+    """Start the scripted model; the base URL that an OpenAI client takes."""
+    return f"{_start('model', 'local.model', [], folder)[1]}/v1"
+
+
+def start_function(
+    function: str, folder: Path, environ: Mapping[str, str], *, name: str | None = None
+) -> str:
+    """Serve one function as the cloud does; its address."""
+    return _serve(
+        name or function,
+        [
+            *(sys.executable, "-m", "functions_framework", "--host", "127.0.0.1"),
+            *("--source", f"functions/{function}/main.py", "--target", function),
+        ],
+        folder,
+        environ,
+        ready="/health",
+    )[1]
+
+
+def environment(
+    function: str, base: Stack, exchange: str, model: str | None, options: Options
+) -> dict[str, str]:
+    """The whole environment of one function: what it needs, and no other's keys."""
+    environ = {
+        "SUPABASE_URL": base.supabase_url,
+        "SUPABASE_SECRET_KEY": base.secret_key,
+        "BITVAVO_REST_URL": exchange,
+    }
+    trade = {
+        "BITVAVO_TRADE_KEY": TRADE_KEY,
+        "BITVAVO_TRADE_SECRET": TRADE_SECRET,
+        "BITVAVO_OPERATOR_ID": str(OPERATOR_ID),
+        "TRADING_MODE": options.trading_mode,
+    }
+    match function:
+        case "execute":
+            environ |= trade | {"SUPABASE_JWT_SECRET": base.jwt_secret}
+        case "cleanup":
+            environ |= trade
+        case "scan_tick":
+            environ |= {"BITVAVO_READONLY_KEY": READONLY_KEY, "BITVAVO_READONLY_SECRET": READONLY_SECRET}
+            environ |= options.openai or {
+                "OPENAI_API_KEY": "local",
+                "OPENAI_BASE_URL": str(model),
+                "OPENAI_MODEL": "scripted",
+            }
+    return _inherited() | environ
+
+
+def _start(name: str, module: str, arguments: list[str], folder: Path) -> tuple[Child, str]:
+    return _serve(name, [sys.executable, "-m", module, *arguments], folder, _inherited(), ready="/")
+
+
+def _serve(
+    name: str, command: list[str], folder: Path, environ: Mapping[str, str], *, ready: str
+) -> tuple[Child, str]:
+    for attempt in range(1, _STARTS + 1):
+        port = free_port()
+        child = Child.start(
+            name, [*command, "--port", str(port)], folder=folder, environ=environ, cwd=REPOSITORY
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            child.wait_for_http(f"{address}{ready}")
+        except ProcessError as error:
+            child.stop()
+            if attempt == _STARTS or "in use" not in child.log_file.read_text(errors="replace"):
+                raise LocalWorldError(str(error)) from error
+        else:
+            return child, address
+    raise AssertionError("unreachable")
+
+
+def _inherited() -> dict[str, str]:
+    """What every process needs of this one's environment: where programs and certificates are."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    return {"PYTHONPATH": ".", "PYTHONUNBUFFERED": "1"} | {
+        name: os.environ[name] for name in kept if name in os.environ
+    }
+
+
+def _openai(environ: Mapping[str, str]) -> dict[str, str]:
+    for name in ("OPENAI_API_KEY", "OPENAI_MODEL"):
+        if not environ.get(name):
+            raise LocalWorldError(f"MODEL=openai needs {name}: set it, or leave MODEL out.")
+    names = ("OPENAI_API_KEY", "OPENAI_MODEL", "OPENAI_BASE_URL")
+    return {name: environ[name] for name in names if environ.get(name)}
