@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +23,13 @@ from urllib.parse import quote
 
 import psycopg
 
-from local.errors import LocalWorldError, ProcessError
+from local.errors import LocalWorldError, ProcessError, what_happened
 from local.ports import free_port, release
 from local.processes import Account, Child
 
 ADMIN = "supabase_admin"
 ATTEMPTS = 5
+PATIENCE_S = 60
 
 # A world that is thrown away needs no durability; the rest is as a hosted project answers.
 SETTINGS = {
@@ -54,6 +56,8 @@ _PLATFORMS = {
     ("Darwin", "x86_64"): "darwin-x64",
 }
 _SCRATCH_FILE = "scratch"
+_SCRATCH_PREFIX = "interlock-"
+_ENVIRON = {"LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,12 @@ def start(folder: Path, node_modules: Path) -> Server:
             place = _scratch(folder)
             shutil.copytree(native, place / "native", symlinks=True, ignore=shutil.ignore_patterns("*.a"))
             native = place / "native"
+            _let_everyone_read(native)
         else:
             account, place = None, folder
-        data = _make_cluster(native, place, account, password)
+        data = _make_cluster(native, place, folder, account, password)
     except OSError as error:
-        raise LocalWorldError(f"Postgres cannot be set up: {error}.") from error
+        raise LocalWorldError(f"Postgres cannot be set up: {what_happened(error)}.") from error
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         child = _serve(native, data, account, folder, port)
@@ -111,16 +116,27 @@ def start(folder: Path, node_modules: Path) -> Server:
 
 
 def remove_scratch(folder: Path) -> None:
-    """Remove what :func:`start` laid down outside the folder, also for a run that was killed."""
+    """Remove what :func:`start` laid down outside the folder, also for a run that was killed.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
     record = folder / _SCRATCH_FILE
-    try:
-        place = Path(record.read_text())
-    except OSError:
+    if not record.exists():
         return
+    place = Path(record.read_text())
     # Only ever a folder that _scratch made: a damaged record must not point the removal elsewhere.
-    if place.name.startswith("interlock-") and place.parent in _temporary_folders():
-        shutil.rmtree(place, ignore_errors=True)
-    record.unlink(missing_ok=True)
+    if place.name.startswith(_SCRATCH_PREFIX) and place.is_dir():
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                shutil.rmtree(place)
+                break
+            except OSError:
+                # Sessions of a killed server write until they notice.
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(0.2)
+    record.unlink()
 
 
 def _binaries(node_modules: Path) -> Path:
@@ -135,9 +151,19 @@ def _binaries(node_modules: Path) -> Path:
         )
     links = json.loads((package / "native" / "pg-symlinks.json").read_text())
     if not all((package / link["target"]).exists() for link in links):
-        # npm packages carry no symbolic links: the package's own install script makes them, once.
-        _run(["node", "scripts/hydrate-symlinks.js"], "node", cwd=package)
+        _make_links(package)
     return package / "native"
+
+
+def _make_links(package: Path) -> None:
+    # npm packages carry no symbolic links: the package's own install script makes them, once.
+    node = shutil.which("node")
+    if node is None:
+        raise LocalWorldError("node is not on the PATH: install Node.js 20 or newer.")
+    try:
+        subprocess.run([node, "scripts/hydrate-symlinks.js"], cwd=package, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise LocalWorldError(f"The files of Postgres in {package} cannot be completed: {error}") from error
 
 
 def _nobody() -> Account:
@@ -152,7 +178,7 @@ def _nobody() -> Account:
 def _scratch(folder: Path) -> Path:
     for parent in _temporary_folders():
         if all(place.stat().st_mode & stat.S_IXOTH for place in (parent, *parent.parents)):
-            place = Path(tempfile.mkdtemp(prefix="interlock-", dir=parent))
+            place = Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX, dir=parent))
             (folder / _SCRATCH_FILE).write_text(str(place))
             place.chmod(0o711)
             return place
@@ -161,12 +187,20 @@ def _scratch(folder: Path) -> Path:
     )
 
 
+def _let_everyone_read(tree: Path) -> None:
+    # Where root's umask is 077, npm installs files for root alone.
+    for place in (tree, *tree.rglob("*")):
+        if not place.is_symlink():
+            mode = place.stat().st_mode
+            place.chmod(mode | (mode & (stat.S_IRUSR | stat.S_IXUSR)) >> 6)
+
+
 def _temporary_folders() -> list[Path]:
     places = (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - made by mkdtemp
     return [place.resolve() for place in places if place.is_dir()]
 
 
-def _make_cluster(native: Path, place: Path, account: Account | None, password: str) -> Path:
+def _make_cluster(native: Path, place: Path, folder: Path, account: Account | None, password: str) -> Path:
     data = place / "data"
     data.mkdir(mode=0o700)
     password_file = place / "password"
@@ -182,7 +216,9 @@ def _make_cluster(native: Path, place: Path, account: Account | None, password: 
     command += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
     for name, value in SETTINGS.items():
         command += ["--set", f"{name}={value}"]
-    _run(command, "initdb", cwd=data, account=account)
+    initdb = Child.start("initdb", command, folder=folder, environ=_ENVIRON, cwd=data, account=account)
+    if not initdb.wait_for_end(patience_s=PATIENCE_S):
+        raise LocalWorldError(f"Postgres cannot make its files: {initdb.last_words()}")
     password_file.unlink()
     return data
 
@@ -192,7 +228,7 @@ def _serve(native: Path, data: Path, account: Account | None, folder: Path, port
         "postgres",
         [native / "bin" / "postgres", "-D", data, "-c", f"port={port}"],
         folder=folder,
-        environ={"LC_ALL": "C", "TZ": "UTC"},
+        environ=_ENVIRON,
         cwd=data,
         account=account,
         stop_signal=signal.SIGINT,  # ends sessions instead of waiting for them
@@ -205,25 +241,3 @@ def _answers(server: Server) -> bool:
             return True
     except psycopg.OperationalError:
         return False
-
-
-def _run(command: list[str | Path], name: str, *, cwd: Path, account: Account | None = None) -> None:
-    try:
-        subprocess.run(
-            [str(part) for part in command],
-            cwd=cwd,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except FileNotFoundError as error:
-        raise LocalWorldError(f"{name} is not installed or not on the PATH: install it.") from error
-    except subprocess.CalledProcessError as error:
-        said = [line for line in (error.stderr or error.stdout).splitlines() if line.strip()]
-        errors = [line for line in said if "error" in line.lower()] or said[-1:]
-        raise LocalWorldError(f"{name} failed: {' '.join(errors[:1]) or error.returncode}") from error

@@ -23,7 +23,7 @@ from types import FrameType
 
 import httpx
 
-from local.errors import ProcessError
+from local.errors import ProcessError, what_happened
 
 POLL_S = 0.02
 _ENDED_STATES = ("Z", "X")
@@ -139,14 +139,16 @@ class Child:
                     extra_groups=[] if account else None,
                 )
         except OSError as error:
-            raise ProcessError(f"{name} cannot be started: {error}.") from error
-        process = identify(popen.pid) or ProcessId(popen.pid, "ended at once")
+            raise ProcessError(f"{name} cannot be started: {what_happened(error)}.") from error
         try:
+            process = identify(popen.pid) or ProcessId(popen.pid, "ended at once")
             pid_file.write_text(json.dumps(asdict(process) | {"stop_signal": int(stop_signal)}))
-        except OSError as error:
+        except BaseException as error:  # nobody could find it again
             _kill_group(popen.pid)
             popen.wait()
-            raise ProcessError(f"{pid_file} cannot be written: {error}.") from error
+            if isinstance(error, OSError):
+                raise ProcessError(f"{name} cannot be kept track of: {what_happened(error)}.") from error
+            raise
         return cls(name, process, pid_file=pid_file, log_file=log_file, stop_signal=stop_signal, popen=popen)
 
     @classmethod
@@ -202,6 +204,23 @@ class Child:
     def wait_for_port(self, port: int, *, patience_s: float = 20.0) -> None:
         """Wait until something accepts connections there. Raises as :meth:`wait_until` does."""
         self.wait_until(lambda: accepts_connections(port), patience_s=patience_s)
+
+    def wait_for_end(self, *, patience_s: float) -> bool:
+        """Wait until a process that was started here ends; whether it ended well. Its pid file is removed.
+
+        Raises:
+            ProcessError: it is still running when the time is over; it is stopped then.
+        """
+        if self._popen is None:
+            raise ValueError(f"{self.name} was not started by this program")
+        try:
+            return self._popen.wait(patience_s) == 0
+        except subprocess.TimeoutExpired:
+            raise ProcessError(
+                f"{self.name} took more than {patience_s:.0f} s: {self.last_words()}"
+            ) from None
+        finally:
+            self.stop()
 
     def last_words(self) -> str:
         """The last line of its log and where the rest is, for an error message."""

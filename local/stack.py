@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from local import postgres, supabase
-from local.errors import LocalWorldError
+from local.errors import LocalWorldError, what_happened
 from local.exchange.keys import TRADE_KEY
 from local.postgres import ADMIN
 from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all
@@ -37,6 +37,8 @@ OPERATOR_ID = 7
 _LOGIN_ROLES = ("authenticator", "postgres", "supabase_lite")
 _BASE = "interlock_base"
 _TEMPLATE = "interlock_template"
+_RECORD = "stack.json"
+_PROCESSES = ("postgres", "supabase")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ def stop(name: str = BACKGROUND) -> list[str]:
 
 @contextmanager
 def running(name: str) -> Iterator[Stack]:
-    """A stack that lives as long as the block, also when a signal ends it."""
+    """A new stack that lives as long as the block, also when a signal ends it. Raises as start does."""
+    if name == BACKGROUND:
+        raise ValueError(f"'{BACKGROUND}' is the stack that runs in the background")
     with leaving_on_signals():
         stack = _start(name, owner=identify(os.getpid()))
         try:
@@ -114,7 +118,7 @@ def fresh_database(stack: Stack, *, migrated: bool = True) -> str:
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )
-    return stack.database_url.rpartition("/")[0] + "/" + name
+    return _database_url(stack.database_url, name)
 
 
 def drop_database(stack: Stack, url: str) -> None:
@@ -126,7 +130,7 @@ def drop_database(stack: Stack, url: str) -> None:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
-def seed_controls(database_url: str) -> None:
+def seed_controls(database_url: str, mode: str = "live") -> None:
     """Open trading in the simulated exchange's account, as an operator does once on a real project."""
     fingerprint = hashlib.sha256(TRADE_KEY.encode()).hexdigest()[:16]
     with psycopg.connect(database_url) as connection:
@@ -135,7 +139,7 @@ def seed_controls(database_url: str) -> None:
             update public.trading_controls
             set trading_state = 'ACTIVE',
                 reason = 'local world',
-                mode = 'live',
+                mode = %(mode)s,
                 operator_id = %(operator_id)s,
                 trade_key_fingerprint = %(fingerprint)s,
                 max_order_eur = 1000,
@@ -144,7 +148,7 @@ def seed_controls(database_url: str) -> None:
                 max_daily_gpt_tokens = null
             where true
             """,
-            {"operator_id": OPERATOR_ID, "fingerprint": fingerprint},
+            {"mode": mode, "operator_id": OPERATOR_ID, "fingerprint": fingerprint},
         )
 
 
@@ -162,9 +166,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _up() -> None:
-    before = _healthy(LOCAL / BACKGROUND)
+    before = _Record.read(LOCAL / BACKGROUND)
     stack = start()
-    print("Already running." if before == stack else "Started.")
+    print("Already running." if before is not None and before.stack == stack else "Started.")
     print(f"  API and dashboard  {stack.supabase_url}")
     print(f"  database           {stack.database_url.rpartition('@')[2]}")
     print(f"  variables          {_env_file().relative_to(REPOSITORY)}")
@@ -172,21 +176,18 @@ def _up() -> None:
 
 def _start(name: str, owner: ProcessId | None) -> Stack:
     with _alone(name) as folder:
-        stack = _healthy(folder)
-        if stack is not None:
-            living = _living_owner(folder)
-            if living is None and owner is None:
-                return stack
-            if living is not None and living != owner:
+        record = _Record.read(folder)
+        if record is not None:
+            if record.owner is not None and is_alive(record.owner):
                 raise LocalWorldError(
-                    f"Process {living.pid} uses the stack '{name}' of this checkout: wait for it, or end it."
+                    f"Process {record.owner.pid} uses the stack '{name}' of this checkout: "
+                    "wait until it has ended, or end it."
                 )
+            if owner is None and record.owner is None and _is_healthy(record.stack):
+                return record.stack
         _clean(folder)
         try:
             return _build(name, folder, owner)
-        except OSError as error:
-            _clean(folder)
-            raise LocalWorldError(f"The stack cannot be set up: {error}.") from error
         except BaseException:
             _clean(folder)
             raise
@@ -211,8 +212,7 @@ def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
     if name == BACKGROUND:
         seed_controls(stack.database_url)
         _write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
-    record = {"stack": asdict(stack), "owner": asdict(owner) if owner else None}
-    _write_private(folder / "stack.json", json.dumps(record))
+    _Record(stack, owner).write()
     return stack
 
 
@@ -230,43 +230,54 @@ def _create_roles(server: postgres.Server) -> None:
 
 
 def _ensure_base(stack: Stack) -> str:
-    return _ensure_database(stack, _BASE, template="template0", fingerprint="")
+    contents = (SQL / "database.sql").read_text() + (SQL / "auth.sql").read_text()
+
+    def fill(database: str) -> None:
+        with psycopg.connect(_database_url(stack.admin_url, database), autocommit=True) as base:
+            base.execute(contents)
+
+    return _ensure_database(stack, _BASE, "template0", fingerprint=_digest(contents.encode()), fill=fill)
 
 
 def _ensure_template(stack: Stack) -> str:
     base = _ensure_base(stack)
-    return _ensure_database(stack, _TEMPLATE, template=base, fingerprint=_migrations_fingerprint())
+    migrations = sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql"))
+    fingerprint = _digest(*(part for file in migrations for part in (file.name.encode(), file.read_bytes())))
+
+    def fill(database: str) -> None:
+        supabase.migrate(stack.folder, REPOSITORY, _database_url(stack.database_url, database))
+
+    return _ensure_database(stack, _TEMPLATE, base, fingerprint=fingerprint, fill=fill)
 
 
-def _ensure_database(stack: Stack, name: str, *, template: str, fingerprint: str) -> str:
-    """A template database; made anew when its comment is not the fingerprint of what it should contain."""
+def _ensure_database(
+    stack: Stack, name: str, template: str, *, fingerprint: str, fill: Callable[[str], None]
+) -> str:
+    """A database to copy from. It is made anew when its comment is not the fingerprint of its contents."""
+    quoted = sql.Identifier(name)
     with _admin(stack) as admin:
         found = admin.execute(
             "select shobj_description(oid, 'pg_database') from pg_database where datname = %s", (name,)
         ).fetchone()
-        if found is not None and found[0] == (fingerprint or None):
+        if found is not None and found[0] == fingerprint:
             return name
-        quoted = sql.Identifier(name)
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(quoted))
         admin.execute(
             sql.SQL("create database {} template {} owner postgres").format(quoted, sql.Identifier(template))
         )
-        server, _, _ = stack.admin_url.rpartition("/")
-        if name == _BASE:
-            with psycopg.connect(f"{server}/{name}", autocommit=True) as base:
-                base.execute((SQL / "database.sql").read_text())
-                base.execute((SQL / "auth.sql").read_text())
-        else:
-            server, _, _ = stack.database_url.rpartition("/")
-            supabase.migrate(stack.folder, REPOSITORY, f"{server}/{name}")
+        fill(name)
         admin.execute(sql.SQL("comment on database {} is {}").format(quoted, sql.Literal(fingerprint)))
     return name
 
 
-def _migrations_fingerprint() -> str:
+def _database_url(url: str, database: str) -> str:
+    return f"{url.rpartition('/')[0]}/{database}"
+
+
+def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
-    for migration in sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql")):
-        digest.update(migration.name.encode() + b"\0" + migration.read_bytes() + b"\0")
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
@@ -274,15 +285,31 @@ def _admin(stack: Stack) -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(stack.admin_url, autocommit=True)
 
 
-def _healthy(folder: Path) -> Stack | None:
-    """The stack that this folder tells of, when it answers."""
-    try:
-        stack = Stack(**json.loads((folder / "stack.json").read_text())["stack"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    children = [Child.from_pid_file(folder / f"{name}.pid") for name in ("postgres", "supabase")]
+@dataclass(frozen=True)
+class _Record:
+    """What a stack's folder tells of it, once it is complete."""
+
+    stack: Stack
+    owner: ProcessId | None
+    """The program that it lives for; None for one in the background."""
+
+    @classmethod
+    def read(cls, folder: Path) -> _Record | None:
+        try:
+            stored = json.loads((folder / _RECORD).read_text())
+            owner = stored["owner"]
+            return cls(Stack(**stored["stack"]), None if owner is None else ProcessId(**owner))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self) -> None:
+        _write_private(self.stack.folder / _RECORD, json.dumps(asdict(self)))
+
+
+def _is_healthy(stack: Stack) -> bool:
+    children = (Child.from_pid_file(stack.folder / f"{name}.pid") for name in _PROCESSES)
     if not all(child is not None and child.alive for child in children):
-        return None
+        return False
     try:
         with psycopg.connect(stack.database_url, connect_timeout=2) as connection:
             connection.execute("select 1")
@@ -293,16 +320,8 @@ def _healthy(folder: Path) -> Stack | None:
             trust_env=False,
         )
     except (psycopg.Error, httpx.HTTPError):
-        return None
-    return stack if answer.is_success else None
-
-
-def _living_owner(folder: Path) -> ProcessId | None:
-    owner = json.loads((folder / "stack.json").read_text())["owner"]
-    if owner is None:
-        return None
-    process = ProcessId(**owner)
-    return process if is_alive(process) else None
+        return False
+    return answer.is_success
 
 
 def _clean(folder: Path) -> list[str]:
@@ -327,19 +346,20 @@ def _alone(name: str) -> Iterator[Path]:
     """The folder of a stack, with nobody else starting or stopping it meanwhile."""
     try:
         LOCAL.mkdir(exist_ok=True)
+        with _locked(LOCAL / f"{name}.lock"):
+            yield LOCAL / name
     except OSError as error:
-        raise LocalWorldError(f"{LOCAL} cannot be made: {error}.") from error
-    with _locked(LOCAL / f"{name}.lock"):
-        yield LOCAL / name
+        raise LocalWorldError(
+            f"The stack '{name}' cannot be handled: {what_happened(error)}. "
+            "Free some space, or make the folder yours, and try again."
+        ) from error
+    except psycopg.Error as error:
+        raise LocalWorldError(f"Postgres refuses: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
 def _locked(file: Path) -> Iterator[None]:
-    try:
-        handle = file.open("w")
-    except OSError as error:
-        raise LocalWorldError(f"{file} cannot be written: {error}.") from error
-    with handle:
+    with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -11,7 +11,6 @@ import os
 import platform
 import secrets
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from local.ports import free_port, release
 from local.processes import Child
 
 ATTEMPTS = 5
+PATIENCE_S = 120
 _QUIET = {
     "LITE_TELEMETRY": "0",
     "DO_NOT_TRACK": "1",
@@ -114,27 +114,16 @@ def migrate(folder: Path, repository: Path, database_url: str) -> None:
     parts = urlsplit(database_url)
     # The password goes through the environment: a command line is there for everyone on the machine to read.
     without_password = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
-    answer = subprocess.run(
-        [
-            cli,
-            "db",
-            "push",
-            "--workdir",
-            project.parent,
-            f"--remote={without_password}",
-            "--yes",
-            "--agent",
-            "no",
-        ],
-        env={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": "disable"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    push = Child.start(
+        "migrations",
+        [cli, "db", "push", "--workdir", project.parent, f"--remote={without_password}", "--yes"],
+        folder=folder,
+        environ={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": "disable"},
     )
-    if answer.returncode != 0:
-        said = " ".join((answer.stderr or answer.stdout).split())
-        raise LocalWorldError(f"The migrations do not apply: {said}")
+    if not push.wait_for_end(patience_s=PATIENCE_S):
+        said = push.log_file.read_text(errors="replace")
+        _, _, reason = said.rpartition("Applying migration ")
+        raise LocalWorldError(f"The migrations do not apply: {' '.join((reason or said).split())}")
 
 
 def _write_settings(file: Path, repository: Path, database_url: str, port: int, keys: Keys) -> None:
