@@ -74,7 +74,8 @@ def stop_process(process: ProcessId, stop_signal: int = signal.SIGTERM, *, patie
     while is_alive(process) and time.monotonic() < deadline:
         time.sleep(POLL_S)
     _kill_group(process.pid)
-    while is_alive(process):
+    deadline = time.monotonic() + patience_s
+    while is_alive(process) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
