@@ -1,0 +1,53 @@
+# Every command sets up what it needs (local/setup.sh) and works from a clean clone.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+export PYTHONPATH := .
+
+.PHONY: help setup run serve test lint format stack stack-down exchange model clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+
+setup: ## install what the project needs, into this folder alone
+	@bash local/setup.sh
+
+run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=openai
+	@$(PYTHON) -m local.cycle
+
+serve: setup ## the local world and the three functions on their schedule, until interrupted
+	@$(PYTHON) -m local.serve
+
+test: setup ## every test, on a real stack
+	@$(PYTHON) -m pytest
+	@bash local/test_deployed_python.sh
+
+lint: setup ## formatting, lint, types, import walls, shell, SQL
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/shellcheck .ci/run local/*.sh
+	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql
+
+format: setup ## format the Python code
+	@$(PYTHON) -m ruff format .
+	@$(PYTHON) -m ruff check --fix .
+
+stack: setup ## Postgres and the Supabase API alone, in the background; writes .local/stack.env
+	@$(PYTHON) -m local.stack up
+
+stack-down: setup ## stop them
+	@$(PYTHON) -m local.stack down
+
+exchange: setup ## the simulated exchange alone; prints its address and both key pairs
+	@$(PYTHON) -m local.exchange
+
+model: setup ## the scripted model alone; prints its address
+	@$(PYTHON) -m local.model
+
+clean: ## remove everything that set-up and runs made
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; fi
+	@rm -rf .venv node_modules .local
