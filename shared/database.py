@@ -16,6 +16,7 @@ import httpx
 from postgrest import APIError, SyncPostgrestClient
 from pydantic import SecretStr
 
+from shared.deadline import DeadlineTransport
 from shared.errors import DatabaseRefused, DatabaseUnavailable
 
 # PTxyz is raised by the RPCs themselves; 22 (data) and 23 (integrity) reject what was handed in.
@@ -27,8 +28,8 @@ _LARGEST_EXACT_JSON_INTEGER = 2**53 - 1
 class Database:
     """Calls RPCs with the secret key. One client a process; safe to share between threads.
 
-    `timeout_s` bounds each wait for the network and is longer than the database's own limit of 8 s, so a
-    statement that the database gave up is never mistaken for one that may still run.
+    `timeout_s` bounds each wait for the network, and a whole answer; it is longer than the database's own
+    limit of 8 s, so after a time-out no statement is still running.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Database:
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_s,
-            transport=transport or httpx.HTTPTransport(retries=1, trust_env=False),
+            transport=DeadlineTransport(
+                transport or httpx.HTTPTransport(retries=1, trust_env=False), timeout_s
+            ),
         )
         headers = {"apikey": key, "Authorization": f"Bearer {key}"}
         self._client = SyncPostgrestClient(f"{url}/rest/v1", headers=headers, http_client=http)

@@ -98,6 +98,7 @@ class Event(StrEnum):
     LOOKUP_UNREADABLE = "lookup_unreadable", Layer.API, Severity.WARNING
     LOOKUP_FOUND_NOTHING = "lookup_found_nothing", Layer.EXECUTION, Severity.WARNING
     EXECUTION_SETTLED = "execution_settled", Layer.EXECUTION, Severity.NOTICE
+    ABSENCE_CONCLUDED = "absence_concluded", Layer.EXECUTION, Severity.WARNING
     EXECUTION_OVERDUE = "execution_overdue", Layer.EXECUTION, Severity.ERROR
     RESTING_ORDER_CANCELED = "resting_order_canceled", Layer.EXECUTION, Severity.WARNING
     MARKET_UNREADABLE = "market_unreadable", Layer.API, Severity.WARNING

@@ -19,7 +19,8 @@ def answer(result: Result) -> Response:
         case ChecksFailed(checks):
             return _checks_failed(checks)
         case Busy():
-            return failure(503, "BUSY", "Too much is going on just now; nothing was sent, ask again.")
+            sentence = "Too much is going on just now; nothing was sent, ask again."
+            return failure(503, "BUSY", sentence, headers={"Retry-After": "1"})
         case DryRun(execution):
             return json_answer(200, {"execution": execution.row, "recorded": True})
         case Settled():

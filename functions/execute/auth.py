@@ -6,15 +6,18 @@ the project's JWKS signed (https://supabase.com/docs/guides/auth/signing-keys).
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
+import httpx
 import jwt
-from jwt import PyJWKClient
 
+from shared.deadline import DeadlineTransport
 from shared.environment import Settings
 from shared.errors import KeysUnavailable, Unauthorized
 from shared.events import Event
@@ -48,26 +51,75 @@ class SecretVerifier:
 
 
 class JwksVerifier:
-    """Accepts ES256 and RS256 tokens that a key of the project's JWKS signed, and nothing else.
+    """Accepts ES256 and RS256 tokens that a key of the project's JWKS signed, and nothing else."""
 
-    The set is cached for 10 minutes and fetched at most every 30 seconds, whatever key ids the tokens name;
-    after a failed fetch it is left alone for 5.
-    """
-
-    def __init__(
-        self, jwks_url: str, issuer: str, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._keys = _PatientJwkClient(jwks_url, monotonic)
+    def __init__(self, keys: ProjectKeys, issuer: str) -> None:
+        self._keys = keys
         self._issuer = issuer
 
     def claims(self, token: str) -> Mapping[str, Any]:
         key_id = jwt.get_unverified_header(token).get("kid")
         if not isinstance(key_id, str):
             raise jwt.InvalidTokenError("no key id")
-        claims = _decode(token, self._keys.get_signing_key(key_id), ["ES256", "RS256"])
+        claims = _decode(token, self._keys.key(key_id), ["ES256", "RS256"])
         if claims.get("iss") != self._issuer:
             raise jwt.InvalidIssuerError("another issuer, or none")
         return claims
+
+
+class ProjectKeys:
+    """The project's public keys: kept for ten minutes, and fetched at most every 30 seconds.
+
+    A token that names an unknown key makes nobody fetch sooner, and an outage costs one request in five
+    seconds its time-out, not each.
+    """
+
+    LIFESPAN_S = 600.0
+    REFRESH_AFTER_S = 30.0
+    RETRY_AFTER_S = 5.0
+
+    def __init__(
+        self, url: str, http: httpx.Client, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._http = http
+        self._monotonic = monotonic
+        self._one_at_a_time = threading.Lock()
+        self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._fetched_at = -math.inf
+        self._failed_at = -math.inf
+
+    def key(self, key_id: str) -> jwt.PyJWK:
+        """The key of that id.
+
+        Raises `jwt.InvalidKeyError` when the project has none, `KeysUnavailable` when that cannot be told.
+        """
+        with self._one_at_a_time:
+            age_s = self._monotonic() - self._fetched_at
+            if age_s > self.LIFESPAN_S or (key_id not in self._keys and age_s > self.REFRESH_AFTER_S):
+                self._fetch()
+            if key_id not in self._keys:
+                raise jwt.InvalidKeyError("no key of the project")
+            return self._keys[key_id]
+
+    def _fetch(self) -> None:
+        if self._monotonic() - self._failed_at < self.RETRY_AFTER_S:
+            raise KeysUnavailable()
+        try:
+            answer = self._http.get(self._url).raise_for_status().json()
+            keys = jwt.PyJWKSet.from_dict(answer).keys
+        except (httpx.HTTPError, ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
+            self._failed_at = self._monotonic()
+            log(Event.JWKS_UNAVAILABLE, reason=type(error).__name__)
+            raise KeysUnavailable() from None
+        self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use in ("sig", None)}
+        self._fetched_at = self._monotonic()
+
+
+def open_keys(url: str, *, timeout_s: float = 3.0) -> ProjectKeys:
+    """The keys that an address serves, asked without redirects or proxies from the environment."""
+    transport = DeadlineTransport(httpx.HTTPTransport(retries=1, trust_env=False), timeout_s)
+    return ProjectKeys(url, httpx.Client(transport=transport, timeout=timeout_s, trust_env=False))
 
 
 def verifier_for(settings: Settings) -> Verifier:
@@ -75,7 +127,7 @@ def verifier_for(settings: Settings) -> Verifier:
     issuer = f"{settings.supabase_url}/auth/v1"
     if settings.supabase_jwt_secret is not None:
         return SecretVerifier(settings.supabase_jwt_secret.get_secret_value(), issuer)
-    return JwksVerifier(f"{issuer}/.well-known/jwks.json", issuer)
+    return JwksVerifier(open_keys(f"{issuer}/.well-known/jwks.json"), issuer)
 
 
 def authenticate(authorization: str | None, verifier: Verifier) -> UUID:
@@ -116,26 +168,3 @@ def _user_of(claims: Mapping[str, Any]) -> UUID:
     if not isinstance(subject, str) or not _UUID.fullmatch(subject):
         raise jwt.InvalidTokenError("a subject that is no user")
     return UUID(subject)
-
-
-class _PatientJwkClient(PyJWKClient):
-    """Remembers a failed fetch for a while, so that an outage costs one request its time-out and not all."""
-
-    _PATIENCE_S = 5.0
-
-    def __init__(self, url: str, monotonic: Callable[[], float]) -> None:
-        super().__init__(url, lifespan=600, timeout=3, cooldown_duration=30)
-        self._monotonic = monotonic
-        self._failed_at: float | None = None
-
-    def fetch_data(self) -> Any:
-        if self._failed_at is not None and self._monotonic() - self._failed_at < self._PATIENCE_S:
-            raise KeysUnavailable()
-        try:
-            fetched = super().fetch_data()
-        except (jwt.PyJWTError, ValueError, OSError) as error:
-            self._failed_at = self._monotonic()
-            log(Event.JWKS_UNAVAILABLE, reason=type(error).__name__)
-            raise KeysUnavailable() from None
-        self._failed_at = None
-        return fetched

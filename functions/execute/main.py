@@ -25,6 +25,7 @@ from shared.database import Database
 from shared.environment import Settings, load
 from shared.errors import DatabaseRefused, DatabaseUnavailable, KeysUnavailable, SettingsError
 from shared.events import Event
+from shared.notify import notify
 from shared.web import failure, json_answer, serve
 
 READ_TIMEOUT_S = 3.0
@@ -63,6 +64,7 @@ def build(settings: Settings) -> Parts:
         now_ms=_now_ms,
         monotonic=time.monotonic,
         sleep=time.sleep,
+        notify=partial(notify, settings.notify_url),
     )
     return Parts(verifier_for(settings), records, trader, settings.allowed_origins)
 

@@ -106,6 +106,12 @@ def tick_of(market: Market, price: Decimal) -> Decimal | None:
     return Decimal(1).scaleb(price.adjusted() + 1 - market.price_precision)
 
 
+def _shortest(value: Decimal) -> str:
+    """Without zeros at the end, which count as decimals where decimals are limited."""
+    with localcontext(prec=_EXACT_DIGITS):
+        return plain(value.normalize())
+
+
 def order_body(draft: Draft, execution_id: UUID, operator_id: int | None) -> bytes:
     """The exact bytes that are claimed, signed and sent: compact ASCII JSON.
 
@@ -118,8 +124,8 @@ def order_body(draft: Draft, execution_id: UUID, operator_id: int | None) -> byt
         "orderType": "limit",
         "operatorId": operator_id,
         "clientOrderId": str(execution_id),
-        "amount": plain(draft.amount),
-        "price": plain(draft.price),
+        "amount": _shortest(draft.amount),
+        "price": _shortest(draft.price),
         "timeInForce": "IOC",
     }
     named = {name: value for name, value in body.items() if value is not None}

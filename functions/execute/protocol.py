@@ -63,6 +63,7 @@ class Trader:
     now_ms: Callable[[], int]
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
+    notify: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,7 @@ def _record(trader: Trader, execution: Execution, outcome: Outcome) -> Settled:
             break
         if recorded.outcome == "contradicted":
             log(Event.RECORD_CONTRADICTED, execution_id=execution.id)
+            trader.notify(f"Trading is halted: execution {execution.id} contradicts what was recorded of it.")
         return Settled(recorded.execution, outcome, recorded=True)
     log(Event.RECORD_FAILED, "cleanup will store it", execution_id=execution.id)
     return Settled(_told(execution, outcome), outcome, recorded=False)
