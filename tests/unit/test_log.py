@@ -1,0 +1,107 @@
+"""What a log line holds, and what it never holds."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from shared import log
+from shared.errors import DatabaseUnavailable
+from shared.events import Event, Layer, Severity
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def _configured() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    log.configure("execute")
+    yield
+    root.handlers, _ = before
+    root.setLevel(before[1])
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_an_event_is_one_json_line_with_its_layer_and_severity(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a field holds, an event is one line that a machine reads."""
+    log.log(
+        Event.ORDER_SENT,
+        "two\nlines",
+        amount=Decimal("1E-8"),
+        id=UUID(int=1),
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        names=frozenset({"b", "a"}),
+        thing=object(),
+    )
+    (line,) = lines(capsys)
+    assert line["event"] == "order_sent"
+    assert (line["severity"], line["layer"], line["function"]) == ("NOTICE", "execution", "execute")
+    assert line["amount"] == "0.00000001"
+    assert line["at"] == "2026-01-01T00:00:00+00:00"
+    assert line["names"] == ["a", "b"]
+    assert line["thing"] == "<object>"
+
+
+def test_a_request_id_is_in_every_line_of_its_request(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of a request carry its id, lines outside of one carry none."""
+    token = log.request_id.set("abc")
+    log.log(Event.ORDER_SENT)
+    log.request_id.reset(token)
+    log.log(Event.ORDER_SENT)
+    inside, outside = lines(capsys)
+    assert inside["request_id"] == "abc"
+    assert "request_id" not in outside
+
+
+def test_a_secret_is_written_as_asterisks(capsys: pytest.CaptureFixture[str]) -> None:
+    """A `SecretStr` never reaches a line, however deep it lies."""
+    log.log(Event.ORDER_SENT, key=SecretStr("canary"), nested={"keys": [SecretStr("canary")]})
+    (line,) = lines(capsys)
+    assert line["key"] == "****"
+    assert "canary" not in json.dumps(line)
+
+
+def test_a_foreign_errors_text_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """A library's message can quote what it was given: the line has its class and where it was raised."""
+    try:
+        raise ValueError("canary")
+    except ValueError as error:
+        log.log(Event.REQUEST_FAILED, error=error)
+    (line,) = lines(capsys)
+    assert line["error"] == "ValueError"
+    assert line["stack_trace"].startswith("Traceback (most recent call last):")
+    assert "test_log.py" in line["stack_trace"]
+    assert "canary" not in line["stack_trace"].replace('raise ValueError("canary")', "")
+
+
+def test_our_own_errors_text_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Our errors hold no secret, and their sentence is what a person needs."""
+    log.log(Event.DATABASE_UNAVAILABLE, error=DatabaseUnavailable("begin_execution got no answer."))
+    assert lines(capsys)[0]["reason"] == "begin_execution got no answer."
+
+
+def test_libraries_are_heard_from_warnings_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """httpx names every URL at INFO, and a URL can be a secret; a warning is a JSON line like any other."""
+    logging.getLogger("httpx").info("POST https://hooks.example.com/canary")
+    logging.getLogger("werkzeug").warning("careful")
+    (line,) = lines(capsys)
+    assert (line["event"], line["logger"], line["message"]) == ("library_message", "werkzeug", "careful")
+
+
+def test_event_names_are_unique_and_say_their_layer_and_severity() -> None:
+    """No two events share a name, and each has one of the known layers and severities."""
+    names = [event.value for event in Event]
+    assert len(set(names)) == len(names) == len(Event.__members__)
+    assert all(isinstance(event.layer, Layer) and isinstance(event.severity, Severity) for event in Event)
