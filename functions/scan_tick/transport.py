@@ -5,6 +5,7 @@ Imported with the client at the first call, because both take long to load.
 
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import httpx2
 
@@ -39,7 +40,7 @@ class BoundedTransport(httpx2.BaseTransport):
 
     def _bounded(self, response: httpx2.Response, until: float) -> Iterator[bytes]:
         size = 0
-        for chunk in response.iter_raw():
+        for chunk in cast(httpx2.SyncByteStream, response.stream):
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise httpx2.DecodingError("the answer does not end")

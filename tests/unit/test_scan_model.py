@@ -1,0 +1,163 @@
+"""The model client against real servers on loopback that misbehave, and the prompt's version."""
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+import functions.scan_tick.question
+from functions.scan_tick.answer import Completion
+from functions.scan_tick.model import Model, NotAnswered, NotAsked
+from functions.scan_tick.question import PROMPT_VERSION, Question
+
+pytestmark = pytest.mark.unit
+
+QUESTION = Question(
+    "m", ({"role": "user", "content": "<data>\n{}\n</data>"},), {"type": "json_schema"}, ("BTC-EUR",)
+)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@contextmanager
+def a_server(behave: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that reads one request and then behaves so; yields its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                connection.settimeout(5)
+                connection.recv(65536)
+                behave(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        thread.join(5)
+
+
+def ask(base_url: str, timeout_s: float = 0.5) -> Completion | NotAsked | NotAnswered:
+    """Ask the server at this address."""
+    return Model("m", SecretStr("key"), base_url).ask(QUESTION, timeout_s)
+
+
+def drip(connection: socket.socket) -> None:
+    """A byte every fifth of a second."""
+    connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
+    for _ in range(20):
+        time.sleep(0.2)
+        connection.sendall(b" ")
+
+
+def flood(connection: socket.socket) -> None:
+    """A body without end."""
+    connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+
+def quietly(behave: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
+    """The same, not minding that the client hangs up."""
+
+    def behaving(connection: socket.socket) -> None:
+        try:
+            behave(connection)
+        except OSError:
+            return
+
+    return behaving
+
+
+def test_nobody_listening_is_no_call() -> None:
+    """A refused connection releases the reservation."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert ask(f"http://127.0.0.1:{port}/v1") == NotAsked("MODEL_NOT_REACHED")
+
+
+def test_a_server_that_never_answers_is_a_timed_out_call() -> None:
+    """The time-out is ours, not the library's ten minutes, and nothing is tried twice."""
+    started = time.monotonic()
+    with a_server(lambda _connection: time.sleep(0.8)) as base_url:
+        assert ask(base_url) == NotAnswered("MODEL_TIMED_OUT")
+        assert time.monotonic() - started < 0.8
+
+
+def test_a_server_that_drips_cannot_outlast_the_time() -> None:
+    """A byte now and then keeps no call alive beyond its time."""
+    started = time.monotonic()
+    with a_server(quietly(drip)) as base_url:
+        assert ask(base_url) == NotAnswered("MODEL_TIMED_OUT")
+        assert time.monotonic() - started < 1.5
+
+
+def test_a_server_that_floods_is_cut_off() -> None:
+    """A body without end is given up at its bound and charged."""
+    with a_server(quietly(flood)) as base_url:
+        assert ask(base_url, 5) == NotAnswered("MODEL_CONNECTION_BROKEN")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"HTTP/1.1 200", HEAD + b"Content-Length: 100\r\n\r\n{", b"\x00\x01garbage\r\n\r\n"],
+    ids=["nothing", "half a status line", "half a body", "garbage"],
+)
+def test_a_connection_that_breaks_after_it_was_made_is_charged(sent: bytes) -> None:
+    """Whoever took the request may have worked on it."""
+    with a_server(lambda connection: connection.sendall(sent)) as base_url:
+        assert ask(base_url, 5) == NotAnswered("MODEL_CONNECTION_BROKEN")
+
+
+def test_the_body_of_an_error_is_not_waited_for() -> None:
+    """A 503 whose page never ends is an outage at once."""
+    head = b"HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n"
+
+    def busy(connection: socket.socket) -> None:
+        connection.sendall(head)
+        time.sleep(1)
+
+    started = time.monotonic()
+    with a_server(quietly(busy)) as base_url:
+        assert ask(base_url, 5) == NotAsked("MODEL_ANSWERED_503")
+        assert time.monotonic() - started < 1
+
+
+def test_a_redirect_takes_the_key_nowhere() -> None:
+    """A redirect is refused, not followed."""
+    with a_server(
+        lambda connection: connection.sendall(b"HTTP/1.1 308 Moved\r\nLocation: http://127.0.0.1:1/\r\n\r\n")
+    ) as base_url:
+        assert ask(base_url, 5) == NotAnswered("MODEL_ANSWERED_308")
+
+
+def test_the_same_question_has_the_same_hash_and_no_other_has() -> None:
+    """Model, words, schema: a change of any is another input."""
+    assert QUESTION.input_hash == replace(QUESTION).input_hash
+    others = [
+        replace(QUESTION, model="n"),
+        replace(QUESTION, messages=({"role": "user", "content": "other"},)),
+        replace(QUESTION, response_format={}),
+        QUESTION.asked_again("NOT_JSON"),
+    ]
+    assert len({QUESTION.input_hash, *(other.input_hash for other in others)}) == 5
+
+
+# A prompt that is changed gets a new file, a new version and a new line here.
+PROMPTS = {"v1": "a8c510be"}
+
+
+def test_a_prompt_version_names_one_text() -> None:
+    """What is stored as a version always was this text."""
+    folder = Path(functions.scan_tick.question.__file__).parent
+    texts = {
+        path.stem.removeprefix("prompt_"): hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        for path in folder.glob("prompt_*.md")
+    }
+    assert texts == PROMPTS
+    assert PROMPT_VERSION in PROMPTS
