@@ -27,6 +27,7 @@ class Execution(_Answer):
     trade_key_fingerprint: str | None
     access_timestamp: int
     access_window_ms: int
+    exchange_order_id: str | None
     claimed_at: datetime
 
 
@@ -35,6 +36,14 @@ class WatchedMarket(_Answer):
 
     market: str
     read_from_ms: Annotated[int, Field(ge=0)]
+
+
+class Witness(_Answer):
+    """An execution whose order the exchange has: whoever does not see it sees another account."""
+
+    id: UUID
+    market: str
+    exchange_order_id: str
 
 
 class Begun(_Answer):
@@ -46,6 +55,7 @@ class Begun(_Answer):
     account_matches: bool
     executions: tuple[Execution, ...]
     markets: tuple[WatchedMarket, ...]
+    witness: Witness | None = None
 
     @classmethod
     def parse(cls, answer: object) -> Begun:

@@ -74,7 +74,7 @@ def _compare_one(
         log(Event.INTRUDER_FOUND, market=watched.market, intruders=answer["intruders"])
         summary.alarm(
             f"{watched.market} holds orders that no approval explains"
-            f" ({', '.join(str(one) for one in answer['intruders'])}): trading is halted."
+            f" ({', '.join(str(one) for one in answer['intruders'])}): trading was halted."
         )
     log(Event.MARKET_COMPARED, market=watched.market, orders=told.read, ours=told.ours)
     return Compared.COMPARED

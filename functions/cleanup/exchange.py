@@ -41,11 +41,13 @@ class Exchange:
         *,
         operator_id: int,
         fingerprint: str,
+        address: str,
         seconds: float,
         monotonic: Callable[[], float],
     ) -> None:
         self.operator_id = operator_id
         self.fingerprint = fingerprint
+        self.address = address
         self.points_spent = 0
         self.points_allowed: int | None = None
         self._clock = clock

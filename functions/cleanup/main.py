@@ -69,6 +69,7 @@ def _exchange(settings: Settings) -> Exchange | None:
         BitvavoOrders(_http, url, settings.trade_keys, settings.operator_id),
         operator_id=settings.operator_id,
         fingerprint=settings.trade_keys.fingerprint,
+        address=url,
         seconds=EXCHANGE_SECONDS,
         monotonic=time.monotonic,
     )

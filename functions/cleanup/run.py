@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from functions.cleanup.absence import Judge
 from functions.cleanup.begun import Begun
 from functions.cleanup.compare import compare
 from functions.cleanup.exchange import PAGE_POINTS, Exchange
@@ -112,7 +113,7 @@ def _ask_the_exchange(
         log(Event.WRONG_ACCOUNT, summary.exchange)
         return
     try:
-        exchange.read_clock()
+        began_ms = exchange.read_clock()
     except ExchangeError as error:
         summary.exchange = f"out of reach: {error}"
         log(Event.EXCHANGE_OUT_OF_REACH, str(error))
@@ -120,8 +121,9 @@ def _ask_the_exchange(
     summary.exchange = "asked" if begun.mode_matches else "asked, without comparing: MODE_MISMATCH"
     summary.executions.clear()
     exchange.keep_back(points=PAGE_POINTS * len(markets), seconds=COMPARISON_SECONDS)
-    resting = settle(begun.executions, begun.now, exchange, database, summary)
-    cancel_what_rests(resting, exchange, database, summary, sleep)
+    looked_up = settle(begun.executions, begun.now, exchange, database, summary)
+    cancel_what_rests(looked_up.resting, exchange, database, summary, sleep)
+    Judge(exchange, database, summary, mode, began_ms, begun.now, begun.witness).judge(looked_up.missing)
     exchange.keep_back(points=0, seconds=0)
     if markets:
         summary.markets.clear()

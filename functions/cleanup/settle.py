@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from functions.cleanup.begun import Execution
 from functions.cleanup.exchange import EnoughAsked, Exchange
+from functions.cleanup.records import record, release
 from functions.cleanup.summary import Found, Summary
 from shared.bitvavo import Order
 from shared.database import Database
@@ -24,33 +25,45 @@ _NO_LONGER_ACTIVE = (404, 240)
 _AFTER_A_CANCEL_S = (0.5, 1.0, 2.0)
 
 
+@dataclass(slots=True)
+class LookedUp:
+    """Executions that need more than a look-up: those whose order rests, and those without one."""
+
+    resting: list[Execution] = field(default_factory=list)
+    missing: list[Execution] = field(default_factory=list)
+
+
 def settle(
     executions: Sequence[Execution], now: datetime, exchange: Exchange, database: Database, summary: Summary
-) -> list[Execution]:
-    """Look up each execution and record what is found; finding nothing concludes nothing.
+) -> LookedUp:
+    """Look up each execution and record what is found; finding nothing concludes nothing here.
 
-    `now` is the database's time. Hands back the executions whose orders rest although none should.
+    `now` is the database's time.
     """
-    resting = []
+    looked_up = LookedUp()
     for number, execution in enumerate(executions):
-        found = Found.FAILED
+        found: Found | None = Found.FAILED
         try:
             with summary.apart("settle", execution_id=execution.id):
                 order = _look_up(execution, exchange, database, summary)
-                if isinstance(order, Order):
+                if order is None:
+                    looked_up.missing.append(execution)
+                    found = None
+                elif isinstance(order, Order):
                     found = record(execution.id, order, database, summary)
                     if order.status in _RESTING:
-                        resting.append(execution)
+                        looked_up.resting.append(execution)
                 else:
                     found = order
         except EnoughAsked as enough:
             summary.executions[Found.NOT_ASKED] += len(executions) - number
             log(Event.RATE_LIMIT_HEEDED, str(enough), left_for_later=len(executions) - number)
             break
-        summary.executions[found] += 1
-        if found in (Found.NOT_FOUND, Found.UNREADABLE, Found.FAILED):
+        if found is not None:
+            summary.executions[found] += 1
+        if found in (None, Found.UNREADABLE, Found.FAILED):
             _alarm_when_overdue(execution, now, summary)
-    return resting
+    return looked_up
 
 
 def cancel_what_rests(
@@ -71,45 +84,16 @@ def cancel_what_rests(
             log(Event.RATE_LIMIT_HEEDED, str(enough), execution_id=execution.id)
 
 
-def record(execution_id: UUID, order: Order, database: Database, summary: Summary) -> Found:
-    """Record an order object. What it means for the execution is decided where the execution is stored."""
-    answer = database.call(
-        "record_execution_result",
-        p_execution_id=execution_id,
-        p_actor="cleanup",
-        p_attempt_id=None,
-        p_outcome="placed",
-        p_order=order.raw,
-        p_response=None,
-        p_error_code=None,
-    )
-    facts = {
-        "execution_id": execution_id,
-        "market": order.market,
-        "exchange_order_id": order.order_id,
-        "order_status": order.status,
-        "status": answer["execution"]["status"],
-    }
-    if answer["outcome"] == "contradicted":
-        log(Event.RECORD_CONTRADICTED, **facts)
-        summary.alarm(f"The exchange contradicts the record of execution {execution_id}: trading is halted.")
-        return Found.CONTRADICTED
-    log(Event.EXECUTION_SETTLED, outcome=answer["outcome"], **facts)
-    return Found.RECORDED if answer["outcome"] == "recorded" else Found.UNCHANGED
-
-
-def _look_up(execution: Execution, exchange: Exchange, database: Database, summary: Summary) -> Order | Found:
-    """The order, or why there is none to record; then the execution waits for a later look-up."""
+def _look_up(
+    execution: Execution, exchange: Exchange, database: Database, summary: Summary
+) -> Order | Found | None:
+    """The order, None when the exchange says that it has none, or why that cannot be read."""
     try:
         order = exchange.order(execution.market, execution.id)
     except ExchangeError as error:
         log(Event.LOOKUP_UNREADABLE, str(error), execution_id=execution.id, market=execution.market)
-        _release(execution, str(error), database, summary)
+        release(execution.id, str(error), database, summary)
         return Found.UNREADABLE
-    if order is None:
-        log(Event.LOOKUP_FOUND_NOTHING, execution_id=execution.id, market=execution.market)
-        _release(execution, "NOT_FOUND", database, summary)
-        return Found.NOT_FOUND
     return order
 
 
@@ -144,8 +128,3 @@ def _alarm_when_overdue(execution: Execution, now: datetime, summary: Summary) -
     minutes = age // timedelta(minutes=1)
     log(Event.EXECUTION_OVERDUE, execution_id=execution.id, market=execution.market, minutes=minutes)
     summary.alarm(f"Execution {execution.id} is {execution.status} for {minutes} minutes.")
-
-
-def _release(execution: Execution, reason: str, database: Database, summary: Summary) -> None:
-    with summary.apart("release", execution_id=execution.id):
-        database.call("release_reconciliation", p_execution_id=execution.id, p_reason=reason)

@@ -23,6 +23,7 @@ class Found(StrEnum):
     UNCHANGED = "unchanged"
     CONTRADICTED = "contradicted"
     NOT_FOUND = "not_found"
+    NOT_PLACED = "not_placed"
     UNREADABLE = "unreadable"
     FAILED = "failed"
     NOT_ASKED = "not_asked"
@@ -149,7 +150,7 @@ class Summary:
             parts.append(f"{_count(len(self.alarms), 'ALARM')}: {self.alarms[0]}")
         if self.problems:
             parts.append(_count(len(self.problems), "problem"))
-        return "; ".join(parts) + "."
+        return "; ".join(part.removesuffix(".") for part in parts) + "."
 
     def _comparison(self) -> str:
         compared = [market for market in self.markets if market.outcome is Compared.COMPARED]

@@ -151,6 +151,7 @@ def exchange_on(
         BitvavoOrders(http, BASE, KEYS, OPERATOR, monotonic=monotonic),
         operator_id=OPERATOR,
         fingerprint=KEYS.fingerprint,
+        address=BASE,
         seconds=seconds,
         monotonic=monotonic,
     )

@@ -38,6 +38,7 @@ def execution(number: int, **fields: Any) -> dict[str, Any]:
         "trade_key_fingerprint": KEYS.fingerprint,
         "access_timestamp": str(NOW_MS - 120_000),
         "access_window_ms": "5000",
+        "exchange_order_id": None,
         "claimed_at": "2026-09-21T14:11:20.123456+00:00",
         "request": {"body": "{}"},
         **fields,
@@ -66,6 +67,7 @@ def world(
                 "execution": {"status": "FILLED"},
             },
             "release_reconciliation": {"outcome": "released"},
+            "record_absence": {"outcome": "first_round"},
             "compare_orders": lambda p: {
                 "explained": str(len(p["p_orders"])),
                 "intruders": [],
@@ -104,13 +106,13 @@ class TestReconciling:
         assert summary.executions == {Found.RECORDED: 1}
         assert not database.of("release_reconciliation")
 
-    def test_finding_nothing_concludes_nothing(self) -> None:
-        """A look-up without a result leaves the status alone and hands the execution back."""
-        database = world([execution(1)])
+    def test_finding_nothing_too_early_concludes_nothing(self) -> None:
+        """A look-up that may lag leaves the status alone and hands the execution back."""
+        database = world([execution(1, access_timestamp=str(NOW_MS - 60_000))])
         summary = clean_up(database, FakeExchange())
         assert not database.of("record_execution_result")
         assert database.of("release_reconciliation") == [
-            {"p_execution_id": str(UUID(int=1)), "p_reason": "NOT_FOUND"}
+            {"p_execution_id": str(UUID(int=1)), "p_reason": "TOO_EARLY"}
         ]
         assert summary.executions == {Found.NOT_FOUND: 1}
 
@@ -403,4 +405,4 @@ class TestTheWholeRun:
             " 1 not found; 1 of 1 market compared, every order explained; 4 events sealed."
         )
         told = summary.as_json()
-        assert told["exchange"] == {"state": "asked", "points_spent": 7, "points_allowed": 500}
+        assert told["exchange"] == {"state": "asked", "points_spent": 22, "points_allowed": 500}
