@@ -299,7 +299,7 @@ class _Record:
             stored = json.loads((folder / _RECORD).read_text())
             owner = stored["owner"]
             return cls(Stack(**stored["stack"]), None if owner is None else ProcessId(**owner))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def write(self) -> None:

@@ -11,6 +11,7 @@ import os
 import platform
 import secrets
 import shutil
+import signal
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def start_api(folder: Path, repository: Path, database_url: str, keys: Keys) -> 
             folder=folder,
             environ=_environment(folder),
             cwd=place,
+            stop_signal=signal.SIGKILL,  # asked to end, it would wait for a database that may be gone
         )
         url = f"http://127.0.0.1:{port}"
         try:
