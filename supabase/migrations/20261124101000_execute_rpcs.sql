@@ -222,6 +222,10 @@ begin
         case p_mode when 'live' then v_now + make_interval(secs => p_access_window_ms / 1000.0) end
     )
     returning * into v_execution;
+    -- From its first execution on, a market's orders are compared, whatever the allowlist says later.
+    insert into interlock.market_marks (market, read_to, watched_since)
+    values (v_execution.market, v_now - interval '24 hours', v_now)
+    on conflict (market) do nothing;
     update public.trade_proposals
     set
         status = interlock.proposal_status_for(v_execution.status),
