@@ -11,6 +11,7 @@ from typing import NoReturn
 import httpx
 
 from shared.bitvavo.keys import KeyPair, sign
+from shared.deadline import DeadlineTransport
 from shared.errors import ExchangeNotReached, ExchangeRefused, ExchangeUnreadable, NotThisClientsWork
 from shared.money import parse_json_number
 
@@ -63,14 +64,16 @@ def open_http(timeout_s: float) -> httpx.Client:
     """A connection pool for the exchange, safe to share between threads.
 
     HTTP/1.1, no redirects and no proxies from the environment: a request goes once to where it was meant to
-    go. Retries are on connect alone, before a byte is sent.
+    go. Retries are on connect alone, before a byte is sent. `timeout_s` bounds each wait and a whole answer.
     """
     return httpx.Client(
         timeout=timeout_s,
         follow_redirects=False,
         trust_env=False,
         headers={"Accept": "application/json", "User-Agent": "interlock"},
-        transport=httpx.HTTPTransport(http1=True, http2=False, retries=1, trust_env=False),
+        transport=DeadlineTransport(
+            httpx.HTTPTransport(http1=True, http2=False, retries=1, trust_env=False), timeout_s
+        ),
     )
 
 
@@ -156,8 +159,6 @@ class Client:
                 body += chunk
                 if len(body) > _LARGEST_BODY:
                     raise ExchangeUnreadable("The exchange's answer does not end.")
-                if self._monotonic() - received_at > (self._http.timeout.read or LONGEST_WINDOW_MS / 1000):
-                    raise ExchangeUnreadable("The exchange's answer came too slowly.")
         finally:
             response.close()
         return Answer(response.status_code, bytes(body), received_at)

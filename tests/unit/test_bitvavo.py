@@ -1,10 +1,12 @@
 """The exchange clients sign what they send, believe only what they can read, and do one kind of work each."""
 
+import contextlib
 import gzip
 import inspect
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -305,16 +307,12 @@ class TestWhatIsKnown:
             BitvavoReadonly(http, base, None, now_ms=lambda: 0).time()
 
     def test_a_body_that_drips_is_given_up(self) -> None:
-        """An answer whose body outlasts the time-out is unreadable, however steadily it trickles."""
-        clock = iter(range(0, 1000, 3))
-        with open_http(5.0) as http:
-            client = BitvavoReadonly(http, BASE, None, now_ms=lambda: 0, monotonic=lambda: float(next(clock)))
-            with respx.mock:
-                respx.get(f"{BASE}/time").mock(
-                    return_value=httpx.Response(200, stream=Drip(b'{"time": 1790000000000}'))
-                )
-                with pytest.raises(ExchangeUnreadable, match="slowly"):
-                    client.time()
+        """An answer that outlasts the time-out is unreadable, however steadily it trickles."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        server = Canned(head, *(b" " for _ in range(1000)))
+        with open_http(0.2) as http, server as base, pytest.raises(ExchangeUnreadable):
+            BitvavoReadonly(http, base, None, now_ms=lambda: 0).time()
+        assert server.pieces_sent < 100
 
     @respx.mock
     def test_a_compressed_bomb_is_given_up(self, readonly: BitvavoReadonly) -> None:
@@ -537,22 +535,13 @@ class TestOneKindOfWorkEach:
         assert server.asked == 1
 
 
-class Drip(httpx.SyncByteStream):
-    """A body that arrives byte by byte."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (bytes([byte]) for byte in self._body)
-
-
 class Canned:
-    """A server on loopback that answers every connection with the same bytes and hangs up."""
+    """A server on loopback that answers every connection with the same pieces, 20 ms apart, and hangs up."""
 
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
         self.asked = 0
+        self.pieces_sent = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -566,12 +555,13 @@ class Canned:
         self._thread.join(5)
 
     def _serve(self) -> None:
-        while True:
-            try:
+        with contextlib.suppress(OSError):
+            while True:
                 connection, _ = self._server.accept()
-            except OSError:
-                return
-            with connection:
-                self.asked += 1
-                connection.recv(65536)
-                connection.sendall(self._answer)
+                with connection, contextlib.suppress(ConnectionError):
+                    self.asked += 1
+                    connection.recv(65536)
+                    for piece in self._pieces:
+                        connection.sendall(piece)
+                        self.pieces_sent += 1
+                        time.sleep(0.02)
