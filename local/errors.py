@@ -1,6 +1,7 @@
 """What can go wrong in the local world, as one sentence for the person at the terminal.
 
 LocalWorldError           the whole sentence: what is wrong, and what to do
+ ├ InUseError             another running program of this checkout uses it
  ├ PortError              every port that was tried is taken
  └ ProcessError           a process ended, or did not become ready in time
 """
@@ -13,6 +14,10 @@ import shutil
 
 class LocalWorldError(Exception):
     """The local world cannot start or go on; the text says what is wrong and what to do."""
+
+
+class InUseError(LocalWorldError):
+    """Another running program of this checkout uses the world of this name."""
 
 
 class PortError(LocalWorldError):

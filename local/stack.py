@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from local import postgres, supabase
-from local.errors import LocalWorldError, what_happened
+from local.errors import InUseError, LocalWorldError, what_happened
 from local.exchange.keys import TRADE_KEY
 from local.postgres import ADMIN
 from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all
@@ -179,7 +179,7 @@ def _start(name: str, owner: ProcessId | None) -> Stack:
         record = _Record.read(folder)
         if record is not None:
             if record.owner is not None and is_alive(record.owner):
-                raise LocalWorldError(
+                raise InUseError(
                     f"Process {record.owner.pid} uses the stack '{name}' of this checkout: "
                     "wait until it has ended, or end it."
                 )

@@ -1,6 +1,9 @@
 -- Purpose: what every later migration stands on.
 -- Objects: schema interlock; interlock.clock, execution_id, digest, row_json, lock classes.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 -- Nothing is executable or readable unless a migration says so.
 alter default privileges revoke execute on functions from public;
 alter default privileges in schema public revoke execute on functions from anon, authenticated;

@@ -1,6 +1,9 @@
 -- Purpose: what a complete and valid trading policy is. One rule book, used by the constraint, the RPC and the upgrade.
 -- Objects: interlock.default_policy, complete_policy, policy_error, policy_hash.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.default_policy() returns jsonb
 language sql immutable parallel safe set search_path = ''
 as $$

@@ -1,6 +1,9 @@
 -- Purpose: who may trade, under which limits, in which state.
 -- Objects: public.trading_controls, trading_owners, trading_policies.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create table public.trading_controls (
     singleton boolean primary key default true,
     trading_state text not null default 'HALTED',
@@ -10,7 +13,7 @@ create table public.trading_controls (
     trade_key_fingerprint text,
     max_order_eur numeric not null default 0,
     max_daily_value_eur numeric not null default 0,
-    max_daily_gpt_calls integer default 0,
+    max_daily_gpt_calls bigint default 0,
     max_daily_gpt_tokens bigint default 0,
     reconciled_at timestamptz,
     version bigint not null default 1,

@@ -1,6 +1,9 @@
 -- Purpose: the one execution a proposal may have, and what was really traded.
 -- Objects: public.trade_executions, trade_history; their guards.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create table public.trade_executions (
     id uuid primary key,
     user_id uuid not null references auth.users (id) on delete restrict,
@@ -32,10 +35,10 @@ create table public.trade_executions (
     fills_settled boolean not null default false,
     claimed_at timestamptz not null,
     access_timestamp bigint not null,
-    access_window_ms integer not null,
+    access_window_ms bigint not null,
     settled_at timestamptz,
     next_check_at timestamptz,
-    check_attempts integer not null default 0,
+    check_attempts bigint not null default 0,
     checked_by text,
     constraint one_execution_a_proposal unique (proposal_id),
     constraint one_execution_a_key unique (idempotency_key),

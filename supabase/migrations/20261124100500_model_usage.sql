@@ -1,6 +1,9 @@
 -- Purpose: every call to the language model, reserved before it is made.
 -- Objects: public.gpt_usage_log.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create table public.gpt_usage_log (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references auth.users (id) on delete restrict,

@@ -2,6 +2,9 @@
 -- Objects: public.audit_events, audit_seals; interlock.unsealed_events, interlock.write_audit and the triggers that call it.
 -- Triggers only insert and take no lock; the chain over the events is made by seal_audit_events under a lock of its own.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create table public.audit_events (
     id uuid primary key default gen_random_uuid(),
     at timestamptz not null default interlock.clock(),

@@ -2,6 +2,9 @@
 -- Objects: interlock.wait_for, interlock.change_holds_a_gate, interlock.row_is_versioned and their triggers.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.change_holds_a_gate() returns trigger
 language plpgsql security definer set search_path = ''
 as $$

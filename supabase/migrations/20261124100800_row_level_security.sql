@@ -1,6 +1,9 @@
 -- Purpose: who sees which rows. Owners read their own; the secret key reads all; rows are written by RPCs alone.
 -- Objects: grants and policies of every table. Exceptions: the secret key names owners and edits the controls.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 grant usage on schema public to anon, authenticated, service_role;
 
 do $$

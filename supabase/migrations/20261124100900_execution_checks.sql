@@ -1,6 +1,9 @@
 -- Purpose: every check that needs no market, decided from stored rows; the same code reports before and decides in the claim.
 -- Objects: interlock.verdict, interlock.counted_today, last_trades, running_windows, interlock.decide_checks, interlock.merge_market_checks, interlock.request_misfit.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.verdict(p_check text, p_failed_with text, p_facts jsonb) returns jsonb
 language sql immutable parallel safe set search_path = ''
 as $$

@@ -2,6 +2,9 @@
 -- Objects: public.begin_execution, claim_execution, record_execution_result, get_execution_status.
 -- All are definer: the secret key may call them and writes no table by itself.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.require_owner(p_user_id uuid) returns void
 language plpgsql volatile set search_path = ''
 as $$

@@ -2,6 +2,9 @@
 -- Objects: public.claim_due_scan_jobs, check_gpt_budget, reserve_gpt_call, log_gpt_usage, finish_scan, release_job_lock.
 -- All are definer: the secret key may call them and writes no table by itself.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.effective_state(p_owner_state text) returns text
 language sql stable set search_path = ''
 as $$

@@ -3,6 +3,9 @@
 --          seal_audit_events, verify_audit_chain, settle_by_hand.
 -- All are definer: the secret key may call them and writes no table by itself.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function public.expire_old_proposals() returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$

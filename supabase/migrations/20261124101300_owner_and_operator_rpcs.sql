@@ -2,6 +2,9 @@
 -- Objects: public.set_trading_policy, set_trading_state, schedule_scan, decline_proposal (owners);
 --          halt_trading, set_trading_controls, get_execution_status (service_role).
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create function interlock.signed_in_owner() returns uuid
 language plpgsql volatile set search_path = ''
 as $$

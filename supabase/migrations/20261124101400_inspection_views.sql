@@ -2,6 +2,9 @@
 -- Objects: views executions_by_hour, unsettled_executions, incomplete_evidence, scan_health, model_spend, blocking_checks,
 --          overrides_used, dry_run_results. Each runs with the rights of whoever looks.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 create view public.executions_by_hour with (security_invoker = true) as
 select
     date_trunc('hour', execution.claimed_at, 'UTC') as hour,

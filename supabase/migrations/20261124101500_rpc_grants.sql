@@ -1,6 +1,9 @@
 -- Purpose: who may call and look at what. Everything not named here is executable by nobody but the database's owner.
 -- Objects: grants on functions and views.
 
+set local lock_timeout = '5s';
+set local statement_timeout = '60s';
+
 revoke execute on all functions in schema public from public, anon, authenticated, service_role;
 revoke execute on all functions in schema interlock from public, anon, authenticated, service_role;
 
