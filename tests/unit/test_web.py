@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 
 def request(request_id: str | None = None) -> Request:
-    headers = {} if request_id is None else {"X-Request-Id": request_id}
+    headers = [] if request_id is None else [("X-Request-Id", request_id)]
     return Request(EnvironBuilder(headers=headers).get_environ())
 
 
