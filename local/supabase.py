@@ -118,7 +118,7 @@ def migrate(folder: Path, repository: Path, database_url: str) -> None:
     without_password = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
     push = Child.start(
         "migrations",
-        [cli, "db", "push", "--workdir", project.parent, f"--remote={without_password}", "--yes"],
+        [cli, "db", "push", "--workdir", project.parent, f"--db-url={without_password}", "--yes"],
         folder=folder,
         environ={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": "disable"},
     )
