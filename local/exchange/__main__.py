@@ -9,20 +9,25 @@ from pathlib import Path
 
 from local.errors import LocalWorldError
 from local.exchange.app import create_app
+from local.exchange.clock import Clock
 from local.exchange.exchange import DEFAULT_CANDLES, DEFAULT_SEED, create_exchange
 from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_SECRET
-from local.exchange.serving import address_of, listen, serve
+from local.exchange.public import fetch
+from local.faults.serving import address_of, listen, serve
+
+SOURCES = ("candles", "bitvavo")
 
 
 def main() -> None:
     options = _options()
     try:
         listener = listen(options.port)
-        exchange = create_exchange(candles=options.candles, seed=options.seed, points=options.points)
+        clock = Clock(speed=options.speed)
+        candles = fetch(clock.now().steady_ms) if options.prices == "bitvavo" else options.candles
+        exchange = create_exchange(clock=clock, candles=candles, seed=options.seed, points=options.points)
     except LocalWorldError as error:
         sys.exit(str(error))
     exchange.settings.lookup_lag_ms = options.lag
-    exchange.clock.set_speed(options.speed)
     print(
         f"Simulated Bitvavo exchange at {address_of(listener)}/v2\n"
         f"  prices      {exchange.source}\n"
@@ -45,11 +50,22 @@ def _options() -> argparse.Namespace:
         default=Path(named) if named else DEFAULT_CANDLES,
         help="file or folder of timestamp,open,high,low,close,volume; default: CANDLES, else generated",
     )
+    parser.add_argument(
+        "--prices",
+        choices=SOURCES,
+        default=os.environ.get("PRICES") or "candles",
+        help="bitvavo: its public data, over the internet; default: PRICES, else candles",
+    )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of generated prices and book sizes")
     parser.add_argument("--speed", type=float, default=1.0, help="seconds that pass here per second")
     parser.add_argument("--lag", type=int, default=250, help="ms that GET /order lags behind")
     parser.add_argument("--points", type=int, default=1000, help="rate limit a minute")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.prices not in SOURCES:
+        parser.error(
+            f"PRICES={options.prices} does not exist: leave it out, or set one of {', '.join(SOURCES)}"
+        )
+    return options
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from functools import partial
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,9 +20,8 @@ from local.exchange.foreign import ForeignOrders, place_foreign
 from local.exchange.keys import OWNER, Right
 from local.exchange.ledger import Purse
 from local.exchange.markets import MarketStatus
-from local.exchange.refusals import Refusal
-from local.faults.kinds import check
 from local.faults.plan import FaultPlan
+from local.faults.routes import command_route, fault_routes, refuse, run_command
 
 
 class _Command(BaseModel):
@@ -92,10 +91,6 @@ class KeyCommand(_Command):
     confirmed: bool | None = None
 
 
-Command = TypeVar("Command", bound=BaseModel)
-Handler = Callable[[Request], Awaitable[Response]]
-
-
 def admin_routes(exchange: Exchange, faults: FaultPlan[ExchangeFaultRequest]) -> list[Route]:
     """The routes under /_admin of one exchange."""
 
@@ -144,67 +139,29 @@ def admin_routes(exchange: Exchange, faults: FaultPlan[ExchangeFaultRequest]) ->
     async def market(request: Request) -> Response:
         name = request.path_params["market"]
         if name not in exchange.engine.markets:
-            return _error(f"no market {name}", 404)
-        return await _run(request, MarketCommand, lambda command: _change_market(exchange, name, command))
+            return refuse(f"no market {name}", 404)
+        return await run_command(
+            request, MarketCommand, lambda command: _change_market(exchange, name, command)
+        )
 
     async def key(request: Request) -> Response:
         name = request.path_params["key"]
         if name not in exchange.keys:
-            return _error("no such key", 404)
-        return await _run(request, KeyCommand, lambda command: _change_key(exchange, name, command))
-
-    def add_fault(asked: ExchangeFaultRequest) -> object:
-        check(KINDS, asked)
-        return faults.add(asked).row()
-
-    async def list_faults(_request: Request) -> Response:
-        return JSONResponse(faults.rows())
-
-    async def clear_faults(_request: Request) -> Response:
-        faults.clear()
-        return JSONResponse([])
-
-    async def release(_request: Request) -> Response:
-        return JSONResponse({"released": faults.release()})
-
-    def post(path: str, model: type[Command], run: Callable[[Command], object]) -> Route:
-        async def handle(request: Request) -> Response:
-            return await _run(request, model, run)
-
-        return Route(path, handle, methods=["POST"])
+            return refuse("no such key", 404)
+        return await run_command(request, KeyCommand, partial(_change_key, exchange, name))
 
     return [
         Route("/_admin/state", state),
         Route("/_admin/record", record),
-        post("/_admin/clock", ClockCommand, clock),
-        post("/_admin/settings", SettingsCommand, settings),
-        post("/_admin/limits", LimitsCommand, limits),
-        post("/_admin/balances", BalanceCommand, balances),
-        post("/_admin/orders", ForeignOrders, orders),
+        command_route("/_admin/clock", ClockCommand, clock),
+        command_route("/_admin/settings", SettingsCommand, settings),
+        command_route("/_admin/limits", LimitsCommand, limits),
+        command_route("/_admin/balances", BalanceCommand, balances),
+        command_route("/_admin/orders", ForeignOrders, orders),
         Route("/_admin/markets/{market}", market, methods=["POST"]),
         Route("/_admin/keys/{key}", key, methods=["POST"]),
-        post("/_admin/faults", ExchangeFaultRequest, add_fault),
-        Route("/_admin/faults", list_faults, methods=["GET"]),
-        Route("/_admin/faults", clear_faults, methods=["DELETE"]),
-        Route("/_admin/release", release, methods=["POST"]),
+        *fault_routes(faults, KINDS, ExchangeFaultRequest),
     ]
-
-
-async def _run(request: Request, model: type[Command], run: Callable[[Command], object]) -> Response:
-    try:
-        command = model.model_validate_json(await request.body() or b"{}")
-        return JSONResponse(run(command))
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return _error(wrong, 400)
-    except ValueError as error:
-        return _error(str(error), 400)
-    except Refusal as refusal:
-        return JSONResponse(refusal.body, refusal.http_status)
-
-
-def _error(sentence: str, status: int) -> Response:
-    return JSONResponse({"error": sentence}, status)
 
 
 def _change_market(exchange: Exchange, name: str, command: MarketCommand) -> object:

@@ -16,6 +16,7 @@ from local.exchange.limits import Limits
 from local.exchange.markets import MARKETS, START_PRICES, Market, market_for
 from local.exchange.orders import Order
 from local.exchange.prices import PricePath
+from local.exchange.public import PublicData
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED_CANDLES = REPOSITORY.parent / "shared" / "data"
@@ -64,7 +65,7 @@ class Exchange:
 def create_exchange(
     *,
     clock: Clock | None = None,
-    candles: Path | Mapping[str, Series] | None = DEFAULT_CANDLES,
+    candles: Path | PublicData | None = DEFAULT_CANDLES,
     seed: int = DEFAULT_SEED,
     settings: Settings | None = None,
     balances: Mapping[str, Decimal] = DEFAULT_BALANCES,
@@ -73,16 +74,12 @@ def create_exchange(
 ) -> Exchange:
     """An exchange whose last closed candles end now.
 
-    `candles` is a file or folder, series that are dated already, or None for generated ones alone; markets
-    without candles get generated ones. `points` is the rate limit a minute. Raises CandleError.
+    `candles` is a file or folder, Bitvavo's public data, or None for generated ones alone; markets without
+    candles get generated ones. `points` is the rate limit a minute. Raises CandleError.
     """
     clock = clock or Clock()
     now_ms = clock.now().steady_ms
-    if isinstance(candles, Path):
-        held = {name: series.ending_at(now_ms) for name, series in load(candles).items()}
-    else:
-        held = dict(candles or {})
-    markets = MARKETS | {name: market_for(name, series.candles[-1].close) for name, series in held.items()}
+    markets, held = _holdings(candles, now_ms)
     paths = {name: _path(market, held.get(name), seed, now_ms) for name, market in markets.items()}
     engine = Engine(markets, paths, settings or Settings(), seed)
     by_name = {key.key: key for key in keys}
@@ -90,6 +87,17 @@ def create_exchange(
         for symbol, amount in balances.items():
             engine.deposit(account, symbol, amount)
     return Exchange(clock, engine, by_name, Limits(points), _describe(held, len(markets), seed))
+
+
+def _holdings(
+    candles: Path | PublicData | None, now_ms: int
+) -> tuple[Mapping[str, Market], Mapping[str, Series]]:
+    if candles is None:
+        return MARKETS, {}
+    if isinstance(candles, PublicData):
+        return MARKETS | dict(candles.markets), candles.series
+    held = {name: series.ending_at(now_ms) for name, series in load(candles).items()}
+    return MARKETS | {name: market_for(name, one.candles[-1].close) for name, one in held.items()}, held
 
 
 def _path(market: Market, held: Series | None, seed: int, now_ms: int) -> PricePath:
@@ -102,5 +110,8 @@ def _path(market: Market, held: Series | None, seed: int, now_ms: int) -> PriceP
 def _describe(held: Mapping[str, Series], markets: int, seed: int) -> str:
     intervals = {step: name for name, step in STEPS.items()}
     real = [f"{one.market} {intervals[one.step_ms]} from {one.source}" for one in held.values()]
-    generated = f"seeded generator (seed {seed}) for {markets - len(held)} markets"
-    return "; ".join([*real, generated])
+    if len(real) > 3:
+        real = [*real[:2], f"{len(real) - 2} more"]
+    if len(held) < markets:
+        real.append(f"seeded generator (seed {seed}) for {markets - len(held)} markets")
+    return "; ".join(real)

@@ -102,7 +102,7 @@ _TABLE: dict[int, tuple[int, str]] = {
 CODES = frozenset(_TABLE)
 
 
-class Refusal(Exception):  # noqa: N818 - the exchange is right; it is no error of ours
+class Refusal(ValueError):  # noqa: N818 - an answer of the exchange, not an error of it
     """The exchange says no: `{"errorCode": code, "error": sentence}` with the HTTP status of that code."""
 
     def __init__(self, code: int, *details: object) -> None:

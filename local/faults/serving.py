@@ -71,7 +71,7 @@ def _server(app: ASGIApp) -> uvicorn.Server:
             http=BreakableProtocol,
             log_level="error",
             access_log=False,
-            lifespan="off",
+            lifespan="auto",
             ws="none",
             timeout_graceful_shutdown=GRACE_S,
         )
