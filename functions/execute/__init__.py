@@ -1,4 +1,4 @@
 """The only code that can place an order. Read in this order, it is the protocol:
 
-request → auth → protocol (which uses checks, order, exchange, outcome) → answer.
+main → service → request → auth → protocol (with facts, order, checks, exchange, outcome, records) → answer.
 """
