@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from local.errors import ProcessError, what_happened
 
 POLL_S = 0.02
 _ENDED_STATES = ("Z", "X")
+_COMPLAINT = re.compile(r"\b(error|fatal|panic|refused|could not|cannot|no space)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def stop_process(process: ProcessId, stop_signal: int = signal.SIGTERM, *, patie
     deadline = time.monotonic() + patience_s
     while is_alive(process) and time.monotonic() < deadline:
         time.sleep(POLL_S)
+    with suppress(ChildProcessError):  # another program's child is that program's to wait for
+        os.waitpid(process.pid, os.WNOHANG)
 
 
 class Child:
@@ -140,7 +144,7 @@ class Child:
                     extra_groups=[] if account else None,
                 )
         except OSError as error:
-            raise ProcessError(f"{name} cannot be started: {what_happened(error)}.") from error
+            raise ProcessError(f"{name} cannot be started: {what_happened(error)}") from error
         try:
             process = identify(popen.pid) or ProcessId(popen.pid, "ended at once")
             pid_file.write_text(json.dumps(asdict(process) | {"stop_signal": int(stop_signal)}))
@@ -148,7 +152,7 @@ class Child:
             _kill_group(popen.pid)
             popen.wait()
             if isinstance(error, OSError):
-                raise ProcessError(f"{name} cannot be kept track of: {what_happened(error)}.") from error
+                raise ProcessError(f"{name} cannot be kept track of: {what_happened(error)}") from error
             raise
         return cls(name, process, pid_file=pid_file, log_file=log_file, stop_signal=stop_signal, popen=popen)
 
@@ -224,12 +228,14 @@ class Child:
             self.stop()
 
     def last_words(self) -> str:
-        """The last line of its log and where the rest is, for an error message."""
+        """The last complaint in its log, else its last line, and where the rest is: for an error message."""
         try:
             lines = [line for line in self.log_file.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             lines = []
-        return f"{lines[-1].strip() if lines else 'it said nothing'} (log: {self.log_file})"
+        complaints = [line for line in lines if _COMPLAINT.search(line)]
+        said = (complaints or lines or ["it said nothing"])[-1].strip()
+        return f"{said} (log: {self.log_file})"
 
     def stop(self, *, patience_s: float = 5.0) -> None:
         """End the process and whatever is left of its group, and remove the pid file. Harmless to repeat."""
