@@ -8,8 +8,19 @@ LocalWorldError           the whole sentence: what is wrong, and what to do
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space there and try again.",
+    errno.EDQUOT: "Free some space there and try again.",
+    errno.EACCES: "Make it readable and writable for yourself and try again.",
+    errno.EPERM: "Make it readable and writable for yourself and try again.",
+    errno.EROFS: "Use a folder that can be written.",
+    errno.ENOENT: "Install it, or put it back, and try again.",
+}
 
 
 class LocalWorldError(Exception):
@@ -29,12 +40,11 @@ class ProcessError(LocalWorldError):
 
 
 def what_happened(error: OSError) -> str:
-    """An operating system's error as part of a sentence: the reason, then the file, each once.
-
-    A full disk and a folder that cannot be written are told apart by their reason.
-    """
-    if isinstance(error, shutil.Error):  # one of these carries the errors of a whole tree
-        _source, target, reason = error.args[0][0]
-        return f"{reason.rpartition('] ')[2].partition(':')[0]} ({target})"
-    reason = error.strerror or os.strerror(error.errno or 0)
-    return f"{reason} ({error.filename})" if error.filename else reason
+    """What the operating system refused, where, and what to do about it, as the rest of a sentence."""
+    if isinstance(error, shutil.Error):  # one of these carries the errors of a whole tree, as text
+        _source, place, text = error.args[0][0]
+        number = int("".join(re.findall(r"^\[Errno (\d+)\]", text)) or 0)
+    else:
+        place, number = error.filename, error.errno or 0
+    where = f" ({place})" if place else ""
+    return f"{os.strerror(number)}{where}. {_ADVICE.get(number, 'Put that right and try again.')}"

@@ -98,7 +98,7 @@ def start(folder: Path, node_modules: Path) -> Server:
             account, place = None, folder
         data = _make_cluster(native, place, folder, account, password)
     except OSError as error:
-        raise LocalWorldError(f"Postgres cannot be set up: {what_happened(error)}.") from error
+        raise LocalWorldError(f"Postgres cannot be set up: {what_happened(error)}") from error
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         child = _serve(native, data, account, folder, port)

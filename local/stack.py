@@ -349,10 +349,7 @@ def _alone(name: str) -> Iterator[Path]:
         with _locked(LOCAL / f"{name}.lock"):
             yield LOCAL / name
     except OSError as error:
-        raise LocalWorldError(
-            f"The stack '{name}' cannot be handled: {what_happened(error)}. "
-            "Free some space, or make the folder yours, and try again."
-        ) from error
+        raise LocalWorldError(f"The stack '{name}' cannot be kept: {what_happened(error)}") from error
     except psycopg.Error as error:
         raise LocalWorldError(f"Postgres refuses: {' '.join(str(error).split())}") from error
 

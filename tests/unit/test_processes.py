@@ -127,6 +127,13 @@ def test_waiting_says_why_a_child_ended(folder: Path) -> None:
         child.wait_for_port(free_port())
 
 
+def test_the_complaint_in_a_log_is_what_is_told(folder: Path) -> None:
+    """What a program says after its error, while it tidies up, does not hide the error."""
+    child = python("untidy", "print('FATAL: no space left'); print('removing files')", folder)
+    child.wait_for_end(patience_s=10)
+    assert child.last_words().startswith("FATAL: no space left (log: ")
+
+
 def test_waiting_ends_when_the_time_is_over(folder: Path) -> None:
     """A child that hangs does not hang the person who waits for it."""
     child = python("slow", "import time; time.sleep(60)", folder)
