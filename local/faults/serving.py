@@ -24,7 +24,8 @@ GRACE_S = 1
 def listen(port: int | None) -> socket.socket:
     """A listening socket on loopback, on any free port when none is asked for. Raises PortError."""
     wanted = port or free_port()
-    listener = socket.socket()
+    # asyncio turns Nagle's algorithm off only where the protocol is named: without it, 40 ms an answer.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, wanted))

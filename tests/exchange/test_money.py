@@ -1,0 +1,234 @@
+"""Balances, holds and fees move as they were recorded on the real exchange, and nothing is ever lost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local.exchange.book import Ladder, Level
+from local.exchange.clock import Clock, Instant
+from local.exchange.decimals import ZERO
+from local.exchange.engine import Engine, Settings
+from local.exchange.exchange import create_exchange
+from local.exchange.keys import DEFAULT_KEYS, OWNER, ApiKey, Right
+from local.exchange.ledger import FEES, MAKER, Purse
+from local.exchange.matching import SelfTrade, Side
+from local.exchange.orders import NewOrder, Order, OrderType, TimeInForce
+from local.exchange.refusals import Refusal
+from tests.exchange.conftest import START_MS, Source
+
+CENT = Decimal("0.01")
+STRANGER = "stranger"
+STRANGERS_KEY = ApiKey("s" * 64, "s" * 64, STRANGER, frozenset({Right.VIEW, Right.TRADE}))
+BALANCES = {"EUR": Decimal(10_000), "BTC": Decimal("0.25")}
+
+
+def instant(ms: int = 0) -> Instant:
+    return Instant(START_MS + ms, (START_MS + ms) * 1_000_000)
+
+
+def engine_with(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> Engine:
+    exchange = create_exchange(
+        clock=Clock(Source()),
+        candles=None,
+        keys=(*DEFAULT_KEYS, STRANGERS_KEY),
+        settings=Settings(lookup_lag_ms=0),
+        balances=BALANCES,
+    )
+    levels = [tuple(Level(Decimal(price), Decimal(size)) for price, size in side) for side in (bids, asks)]
+    maker = exchange.engine.makers["BTC-EUR"]
+    maker.pin(Ladder(*levels))
+    maker.pinned_price = Decimal(30_000)
+    return exchange.engine
+
+
+def test_a_buy_of_ten_euro_spends_ten_euro_with_the_fee_inside() -> None:
+    """amountQuote 10 gave filledAmountQuote 9.97506229713 and a fee of the rest, 10 exactly."""
+    engine = engine_with([], [("28123.1", "1")])
+    order = engine.place(OWNER, buy(amount_quote=Decimal(10)), instant())
+    assert order.filled_quote + order.fee == 10
+    assert order.filled_quote <= Decimal(10) / Decimal("1.0025")
+    assert spent(engine) == 10
+
+
+def test_the_recorded_buy_costs_its_value_and_a_fee_up_to_the_next_cent() -> None:
+    """6.8976 EUR of base cost 6.92: the plain fee is 0.0172, the fee paid 0.0224."""
+    engine = engine_with([], [("28740", "1")])
+    order = engine.place(OWNER, buy(amount=Decimal("0.00024")), instant())
+    assert (order.filled_quote, order.fee) == (Decimal("6.8976"), Decimal("0.0224"))
+    assert spent(engine) == Decimal("6.92")
+
+
+def test_the_recorded_sale_pays_its_value_less_a_fee_down_to_the_cent() -> None:
+    """6.8928 EUR of base brought 6.87: the fee paid is 0.0228."""
+    engine = engine_with([("28720", "1")], [])
+    order = engine.place(OWNER, sell(amount=Decimal("0.00024")), instant())
+    assert (order.filled_quote, order.fee) == (Decimal("6.8928"), Decimal("0.0228"))
+    assert spent(engine) == Decimal("-6.87")
+
+
+def test_a_limit_buy_holds_its_value_and_the_taker_fee_in_whole_cents() -> None:
+    """0.0003 at 30000 held 9.03 EUR."""
+    engine = engine_with([], [("31000", "1")])
+    order = engine.place(OWNER, buy(amount=Decimal("0.0003"), price=Decimal(30_000)), instant())
+    assert order.hold == Decimal("9.03")
+    assert engine.ledger.balance(Purse(OWNER, "inOrder"), "EUR") == Decimal("9.03")
+
+
+def test_an_order_that_fills_in_pieces_is_rounded_once() -> None:
+    """Three fills of one order cost the sum of their values and plain fees, up to one cent."""
+    engine = engine_with([], [("30001", "0.0001"), ("30002", "0.0001"), ("30003", "0.0001")])
+    order = engine.place(OWNER, buy(amount=Decimal("0.0003"), price=Decimal(30_003)), instant())
+    plain = order.filled_quote * Decimal("1.0025")
+    assert len(order.fills) == 3
+    assert plain <= spent(engine) < plain + CENT
+    assert spent(engine) == order.filled_quote + order.fee
+
+
+def test_a_dearer_fee_shows_on_the_fill() -> None:
+    """The taker rate is a setting, and an order pays the rate of the time when it was placed."""
+    engine = engine_with([], [("30000", "1")])
+    engine.settings.taker_rate = Decimal("0.01")
+    order = engine.place(OWNER, buy(amount=Decimal("0.01")), instant())
+    assert order.fee == 3
+
+
+def buy(
+    amount: Decimal | None = None, amount_quote: Decimal | None = None, price: Decimal | None = None
+) -> NewOrder:
+    return new_order(Side.BUY, amount, amount_quote, price)
+
+
+def sell(amount: Decimal | None = None, price: Decimal | None = None) -> NewOrder:
+    return new_order(Side.SELL, amount, None, price)
+
+
+def new_order(
+    side: Side,
+    amount: Decimal | None,
+    amount_quote: Decimal | None,
+    price: Decimal | None,
+    time_in_force: TimeInForce = TimeInForce.GTC,
+    post_only: bool = False,
+    self_trade: SelfTrade = SelfTrade.DECREMENT,
+) -> NewOrder:
+    return NewOrder(
+        market="BTC-EUR",
+        side=side,
+        order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
+        operator_id=7,
+        amount=amount,
+        amount_quote=amount_quote,
+        price=price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        self_trade=self_trade,
+    )
+
+
+def spent(engine: Engine, account: str = OWNER) -> Decimal:
+    """EUR that left an account since the start."""
+    return BALANCES["EUR"] - total(engine, account, "EUR")
+
+
+def total(engine: Engine, account: str, symbol: str) -> Decimal:
+    return sum(
+        (engine.ledger.balance(Purse(account, part), symbol) for part in ("available", "inOrder")), ZERO
+    )
+
+
+amounts = st.integers(10_000, 3_000_000).map(lambda units: Decimal(units).scaleb(-8))
+prices = st.integers(29_400, 30_600).map(Decimal)
+budgets = st.integers(500, 30_000).map(lambda cents: Decimal(cents).scaleb(-2))
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> NewOrder:
+    side = draw(st.sampled_from(Side))
+    if draw(st.integers(0, 3)) == 0:
+        by_quote = side is Side.BUY and draw(st.booleans())
+        return new_order(side, None if by_quote else draw(amounts), draw(budgets) if by_quote else None, None)
+    force = draw(st.sampled_from(TimeInForce))
+    return new_order(
+        side,
+        draw(amounts),
+        None,
+        draw(prices),
+        force,
+        post_only=force is TimeInForce.GTC and draw(st.booleans()),
+        self_trade=draw(st.sampled_from(SelfTrade)),
+    )
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from([OWNER, STRANGER]), asked(), st.integers(0, 20_000), st.booleans()),
+    min_size=1,
+    max_size=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_orders_move_balances_by_amount_price_and_fee_and_nothing_is_lost(
+    moves: list[tuple[str, NewOrder, int, bool]],
+) -> None:
+    """Whatever two traders do: each balance is explained by its orders to the cent, and all sums are kept."""
+    engine = engine_on_a_ladder()
+    ms = 0
+    refused: set[int] = set()
+    for account, order, pause_ms, cancels in moves:
+        ms += pause_ms
+        try:
+            placed = engine.place(account, order, instant(ms))
+            if cancels and placed.is_open:
+                engine.cancel(account, "BTC-EUR", placed.id, instant(ms))
+        except Refusal as refusal:
+            refused.add(refusal.code)
+        for symbol in ("EUR", "BTC"):
+            assert engine.ledger.total(symbol) == 0
+        for name in (OWNER, STRANGER):
+            explain(engine, name, instant(ms))
+    assert refused <= {212, 216, 217}
+
+
+def engine_on_a_ladder() -> Engine:
+    engine = engine_with([], [])
+    engine.makers["BTC-EUR"].pin(None)
+    return engine
+
+
+def explain(engine: Engine, account: str, now: Instant) -> None:
+    orders = engine.orders(account, "BTC-EUR", now.steady_ms)
+    assert total(engine, account, "EUR") == BALANCES["EUR"] - sum(map(cost, orders), ZERO)
+    assert total(engine, account, "BTC") == BALANCES["BTC"] + sum(map(gain, orders), ZERO)
+    assert engine.ledger.balance(Purse(account), "EUR") % CENT == 0
+    for order in orders:
+        assert order.filled <= (order.asked.amount or order.filled)
+        least, most = order.filled_quote * order.maker_rate, order.filled_quote * order.taker_rate + CENT
+        assert least <= order.fee <= most
+        if not order.is_open:
+            assert cost(order) % CENT == 0
+            assert order.hold == 0
+
+
+def cost(order: Order) -> Decimal:
+    """EUR that an order took from its account, its fee included."""
+    if order.asked.side is Side.BUY:
+        return order.filled_quote + order.fee
+    return order.fee - order.filled_quote
+
+
+def gain(order: Order) -> Decimal:
+    return order.filled if order.asked.side is Side.BUY else -order.filled
+
+
+def test_only_the_maker_the_fees_and_the_traders_share_what_there_is() -> None:
+    """After a trade the clearing account is empty: what a buyer paid, the maker and the fee account have."""
+    engine = engine_with([], [("30000", "1")])
+    order = engine.place(OWNER, buy(amount_quote=Decimal(10)), instant())
+    assert engine.ledger.balance(Purse("clearing"), "EUR") == 0
+    assert engine.ledger.balance(Purse("clearing"), "BTC") == 0
+    assert engine.ledger.balance(Purse(FEES), "EUR") == order.fee
+    assert engine.ledger.balance(Purse(MAKER), "EUR") == order.filled_quote
