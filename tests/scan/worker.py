@@ -72,7 +72,7 @@ def a_worker(place: World, model_url: str | None = None) -> Iterator[Worker]:
             environ=environ | {"SUPABASE_URL": supabase, "THREADS": "32"},
             cwd=REPOSITORY,
         )
-        stack.callback(child.stop)
+        stack.callback(child.stop, patience_s=0.0)
         address = f"http://127.0.0.1:{port}"
         child.wait_for_http(f"{address}/health")
         yield Worker(child, address, faults, threads)
