@@ -15,6 +15,7 @@ from local.exchange.keys import OWNER
 from local.exchange.markets import Market
 from local.exchange.matching import Side
 from local.exchange.orders import NewOrder, OrderType
+from local.exchange.refusals import Refusal
 
 # A little above the smallest order, so that a moved price does not make it too small.
 WORTH = Decimal(6)
@@ -42,6 +43,8 @@ class ForeignOrders(BaseModel):
 
 def place_foreign(exchange: Exchange, wanted: ForeignOrders) -> list[str]:
     """The ids of the new orders, oldest first. Raises Refusal like any order."""
+    if wanted.market not in exchange.engine.markets:
+        raise Refusal(205, "market")
     now = exchange.clock.now()
     earlier = exchange.engine.orders(wanted.account, wanted.market, now.steady_ms)
     since = earlier[0].created.shown_ns if earlier else now.shown_ns - RECENT_NS

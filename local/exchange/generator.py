@@ -7,14 +7,14 @@ from random import Random
 
 from local.exchange.candles import HOUR_MS, Candle, Series
 
-HOURS = 90 * 24
+HOURS = 61 * 24
 HOURLY_DEVIATION = 0.006
 # The share of hours in which nobody trades.
 QUIET_HOURS = 0.004
 
 
 def generate(market: str, price: Decimal, tick: Decimal, seed: int) -> Series:
-    """Ninety days of hourly candles that end near `price`, from the epoch on; a few hours have none."""
+    """Two months of hourly candles that end near `price`, from the epoch on; a few hours have none."""
     random = Random(f"{seed} {market}")  # noqa: S311 - prices, not secrets
     moves = [random.gauss(0, HOURLY_DEVIATION) for _ in range(HOURS)]
     value = float(price)
@@ -26,10 +26,10 @@ def generate(market: str, price: Decimal, tick: Decimal, seed: int) -> Series:
         wick = abs(random.gauss(0, HOURLY_DEVIATION / 2))
         low, high = min(start, value) * (1 - wick), max(start, value) * (1 + wick)
         quiet = random.random() < QUIET_HOURS and 0 < hour < HOURS - 1
-        volume = Decimal(round(random.lognormvariate(9, 1), 2)) / price
+        volume = Decimal(f"{random.lognormvariate(9, 1) / start:.8f}")
         if not quiet:
             opened, highest, lowest, closed = (_on_grid(number, tick) for number in (start, high, low, value))
-            candles.append(Candle(hour * HOUR_MS, opened, highest, lowest, closed, round(volume, 8)))
+            candles.append(Candle(hour * HOUR_MS, opened, highest, lowest, closed, volume))
     return Series(market, HOUR_MS, tuple(candles), f"seeded generator, seed {seed}")
 
 
