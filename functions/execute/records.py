@@ -124,11 +124,12 @@ class _Recorded(_Row):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How this function trades: its mode, and for live trading the operator id and the key's fingerprint."""
+    """How and where this function trades. Operator id and key fingerprint are there for live trading."""
 
     mode: TradingMode
     operator_id: int | None
     trade_key_fingerprint: str | None
+    exchange_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ class Records:
             user_id,
             **self._asked(approval),
             p_attempt_id=claim.attempt_id,
+            p_exchange_url=self._account.exchange_url,
             p_policy_hash=claim.policy_hash,
             p_access_timestamp=claim.access_timestamp_ms,
             p_access_window_ms=claim.access_window_ms,

@@ -45,7 +45,8 @@ class Service:
 def build(settings: Settings) -> Service:
     """Put the function together. Only in live mode is there a client that can place an order."""
     keys, url = settings.trade_keys, settings.bitvavo_rest_url
-    account = Account(settings.trading_mode, settings.operator_id, keys.fingerprint if keys else None)
+    fingerprint = keys.fingerprint if keys else None
+    account = Account(settings.trading_mode, settings.operator_id, fingerprint, url)
     records = Records(Database(settings.supabase_url, settings.supabase_secret_key), account)
     trade = None
     if settings.trading_mode == "live" and keys is not None and settings.operator_id is not None:

@@ -14,6 +14,7 @@ create table public.trade_executions (
     mode text not null,
     operator_id bigint,
     trade_key_fingerprint text,
+    exchange_url text,
     market text not null,
     asset text not null generated always as (split_part(market, '-', 1)) stored,
     side text not null,
@@ -40,6 +41,7 @@ create table public.trade_executions (
     next_check_at timestamptz,
     check_attempts bigint not null default 0,
     checked_by text,
+    alarmed_at timestamptz,
     constraint one_execution_a_proposal unique (proposal_id),
     constraint one_execution_a_key unique (idempotency_key),
     constraint key_is_the_proposal check (idempotency_key = proposal_id::text),
@@ -52,8 +54,10 @@ create table public.trade_executions (
     constraint mode_is_known check (mode in ('dry_run', 'live')),
     constraint dry_runs_are_born_final check ((mode = 'dry_run') = (status = 'DRY_RUN')),
     constraint live_names_operator_and_key check (
-        mode = 'dry_run' or (operator_id is not null and trade_key_fingerprint is not null)
+        mode = 'dry_run'
+        or (operator_id is not null and trade_key_fingerprint is not null and exchange_url is not null)
     ),
+    constraint exchange_url_is_short check (length(exchange_url) between 1 and 500),
     constraint side_is_known check (side in ('buy', 'sell')),
     constraint order_value_is_an_amount check (order_value > 0 and order_value < 'Infinity'),
     constraint fills_are_amounts check (
@@ -84,6 +88,8 @@ where status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'DRY_RUN');
 create index unsettled_and_dry_executions_by_asset on public.trade_executions (user_id, asset, claimed_at)
 where status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'DRY_RUN');
 create index executions_to_check on public.trade_executions (next_check_at) where next_check_at is not null;
+create index placed_executions on public.trade_executions (trade_key_fingerprint, claimed_at)
+where exchange_order_id is not null;
 create index executions_by_claim on public.trade_executions (claimed_at);
 
 create function interlock.is_unsettled(p_status text) returns boolean
@@ -95,7 +101,7 @@ create function interlock.execution_moves_by_rule() returns trigger
 language plpgsql set search_path = ''
 as $$
 declare
-    v_free text[] := '{status,response,exchange_order_id,exchange_updated,error_code,filled_amount,filled_amount_quote,fee,fee_currency,fills_settled,settled_at,next_check_at,check_attempts,checked_by,asset}';
+    v_free text[] := '{status,response,exchange_order_id,exchange_updated,error_code,filled_amount,filled_amount_quote,fee,fee_currency,fills_settled,settled_at,next_check_at,check_attempts,checked_by,alarmed_at,asset}';
     v_names_an_order boolean := new.exchange_order_id is not null;
 begin
     if to_jsonb(new) - v_free is distinct from to_jsonb(old) - v_free then
@@ -209,6 +215,7 @@ comment on column public.trade_executions.status is
 comment on column public.trade_executions.mode is 'live or dry_run, as registered when it was claimed.';
 comment on column public.trade_executions.operator_id is 'The operatorId that the order carries.';
 comment on column public.trade_executions.trade_key_fingerprint is 'Fingerprint of the key that signed the order.';
+comment on column public.trade_executions.exchange_url is 'Where the order was sent. Another exchange''s silence says nothing about it.';
 comment on column public.trade_executions.market is 'Such as BTC-EUR.';
 comment on column public.trade_executions.asset is 'The market''s base, such as BTC.';
 comment on column public.trade_executions.side is 'buy or sell.';
@@ -234,6 +241,7 @@ comment on column public.trade_executions.access_window_ms is 'The exchange refu
 comment on column public.trade_executions.settled_at is 'When its fate became final.';
 comment on column public.trade_executions.next_check_at is 'When cleanup looks at it next; empty when nothing is left to learn.';
 comment on column public.trade_executions.check_attempts is 'How often cleanup has looked.';
+comment on column public.trade_executions.alarmed_at is 'When a person was last told that its fate is open for long.';
 comment on column public.trade_executions.checked_by is 'The cleanup run that looked last.';
 
 -- trade_history

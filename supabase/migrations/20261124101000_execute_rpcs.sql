@@ -31,7 +31,7 @@ comment on function interlock.proposal_json(public.trade_proposals) is 'A propos
 create function interlock.execution_json(p_execution public.trade_executions) returns jsonb
 language sql stable set search_path = ''
 as $$
-    select interlock.row_json(to_jsonb(p_execution)) - '{checked_by,check_attempts,next_check_at}'::text[]
+    select interlock.row_json(to_jsonb(p_execution)) - '{checked_by,check_attempts,next_check_at,alarmed_at}'::text[]
 $$;
 comment on function interlock.execution_json(public.trade_executions) is 'An execution as RPCs answer it, numbers as text.';
 
@@ -105,6 +105,7 @@ create function public.claim_execution(
     p_mode text,
     p_operator_id bigint,
     p_trade_key_fingerprint text,
+    p_exchange_url text,
     p_policy_hash text,
     p_override_cooldown boolean,
     p_override_anti_flip boolean,
@@ -139,6 +140,9 @@ begin
     end if;
     if jsonb_typeof(p_market_checks) is distinct from 'array' then
         raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'The market checks are a list of verdicts.';
+    end if;
+    if p_mode = 'live' and coalesce(length(p_exchange_url), 0) not between 1 and 500 then
+        raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'A live claim names the exchange that it is sent to.';
     end if;
     if p_order_value is not null and not (p_order_value > 0 and p_order_value < 'Infinity') then
         raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'The order value is an amount in EUR.';
@@ -209,13 +213,13 @@ begin
 
     insert into public.trade_executions (
         id, user_id, proposal_id, idempotency_key, attempt_id, status, mode, operator_id, trade_key_fingerprint,
-        market, side, order_value, policy_hash, policy_snapshot, checks, override_cooldown, override_anti_flip,
+        exchange_url, market, side, order_value, policy_hash, policy_snapshot, checks, override_cooldown, override_anti_flip,
         request, claimed_at, access_timestamp, access_window_ms, settled_at, next_check_at
     ) values (
         interlock.execution_id(p_proposal_id), p_user_id, p_proposal_id, p_proposal_id::text, p_attempt_id,
         case p_mode when 'live' then 'CLAIMED' else 'DRY_RUN' end, p_mode,
         case p_mode when 'live' then p_operator_id end, case p_mode when 'live' then p_trade_key_fingerprint end,
-        v_proposal.market, v_proposal.side,
+        case p_mode when 'live' then p_exchange_url end, v_proposal.market, v_proposal.side,
         case v_proposal.side when 'buy' then v_proposal.amount_quote else p_order_value end,
         v_policy.policy_hash, v_policy.policy, v_checks,
         coalesce(p_override_cooldown, false), coalesce(p_override_anti_flip, false),
@@ -240,7 +244,7 @@ begin
 end
 $$;
 comment on function public.claim_execution(
-    uuid, uuid, uuid, text, bigint, text, text, boolean, boolean, bigint, integer, numeric, text, jsonb
+    uuid, uuid, uuid, text, bigint, text, text, text, boolean, boolean, bigint, integer, numeric, text, jsonb
 ) is
     'Claims the one execution of a proposal, or says why not: claimed, exists, refused (kept in the audit) or busy. Everything that needs no market is decided again here, after the locks, from stored rows.';
 
@@ -379,9 +383,17 @@ begin
         -- A second order under one id is an intruder, whatever its state: its fills are stored and trading stops.
         if v_old.exchange_order_id is not null and v_old.exchange_order_id <> p_order ->> 'orderId' then
             perform interlock.store_fill(v_old, p_order, p_now);
-            perform interlock.write_audit('SECOND_ORDER', v_old.user_id, v_old.proposal_id, v_old.id,
-                jsonb_build_object('known', v_old.exchange_order_id, 'found', p_order));
-            perform interlock.halt(format('a second order under the id of execution %s', v_old.id));
+            -- It halts when it is first seen; a person who has looked at it and resumed is not halted again.
+            if not exists (
+                select from public.audit_events as event
+                where event.execution_id = v_old.id
+                    and event.event = 'SECOND_ORDER'
+                    and event.detail #>> '{found,orderId}' = p_order ->> 'orderId'
+            ) then
+                perform interlock.write_audit('SECOND_ORDER', v_old.user_id, v_old.proposal_id, v_old.id,
+                    jsonb_build_object('known', v_old.exchange_order_id, 'found', p_order));
+                perform interlock.halt(format('a second order under the id of execution %s', v_old.id));
+            end if;
             return jsonb_build_object('outcome', 'contradicted', 'execution', interlock.execution_json(v_old));
         end if;
         -- GUARD: a record older than the stored one changes nothing.
@@ -409,6 +421,8 @@ begin
         end if;
         if v_contradicted then
             v_halt := format('execution %s was concluded %s, but the exchange has its order', v_old.id, v_old.status);
+        elsif (v_new.filled_amount, v_new.fee) is not distinct from (v_old.filled_amount, v_old.fee) then
+            null; -- nothing new: whoever resumed after an earlier record is not halted again
         elsif v_new.filled_amount > ((v_old.request ->> 'body')::jsonb ->> 'amount')::numeric then
             v_halt := format('execution %s filled more than was ordered', v_old.id);
         elsif v_new.fee_currency = 'EUR' and v_new.fee > v_new.filled_amount_quote * c_taker_fee + 0.01 then

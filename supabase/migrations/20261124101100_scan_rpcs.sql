@@ -434,6 +434,8 @@ begin
         end if;
     end if;
 
+    perform interlock.write_audit('SCAN_' || upper(p_outcome), v_job.user_id, v_proposal.id, null,
+        jsonb_build_object('scan_job_id', v_job.id, 'outcome', v_outcome, 'reason', left(p_reason, 1000)));
     v_job := interlock.release_job(
         v_job,
         case

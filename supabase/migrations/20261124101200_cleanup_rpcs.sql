@@ -1,6 +1,7 @@
 -- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
--- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation, compare_orders,
---          seal_audit_events, verify_audit_chain, settle_by_hand.
+-- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation, record_absence,
+--          compare_orders, stop_watching, halt_failing_owners, seal_audit_events, verify_audit_chain, settle_by_hand;
+--          interlock.absence_rounds.
 -- All are definer: the secret key may call them and writes no table by itself.
 
 set local lock_timeout = '5s';
@@ -95,6 +96,7 @@ declare
     v_controls public.trading_controls;
     v_executions jsonb;
     v_markets jsonb;
+    v_witness jsonb;
 begin
     if coalesce(length(p_instance_id), 0) not between 1 and 200 or p_limit is null or p_limit not between 1 and 1000 then
         raise sqlstate 'PT400' using
@@ -144,7 +146,18 @@ begin
         '[]'
     )
     into v_markets
-    from interlock.market_marks as mark;
+    from interlock.market_marks as mark
+    -- Of runs that overlap, one compares.
+    where mark.read_to < v_now - interval '20 seconds';
+
+    select jsonb_build_object('id', seen.id, 'market', seen.market, 'exchange_order_id', seen.exchange_order_id)
+    into v_witness
+    from public.trade_executions as seen
+    where seen.trade_key_fingerprint = p_trade_key_fingerprint
+        and seen.exchange_order_id is not null
+        and seen.claimed_at > v_now - interval '6 hours'
+    order by seen.claimed_at desc
+    limit 1;
 
     return jsonb_build_object(
         'now', v_now,
@@ -154,33 +167,244 @@ begin
             and p_trade_key_fingerprint is not distinct from v_controls.trade_key_fingerprint
             and v_controls.operator_id is not null and v_controls.trade_key_fingerprint is not null,
         'executions', v_executions,
-        'markets', v_markets
+        'markets', v_markets,
+        'witness', v_witness
     );
 end
 $$;
 comment on function public.begin_cleanup(text, text, bigint, text, integer) is
-    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and lists the watched markets with the time from which their orders must be read. now is the database''s time before any read.';
+    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and lists the watched markets with the time from which their orders must be read. now is the database''s time before any read; witness is a recent order of the same key, which whoever reads that account must see.';
 
 create function public.release_reconciliation(p_execution_id uuid, p_reason text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
     v_now timestamptz := interlock.clock();
-    v_next timestamptz;
+    v_execution public.trade_executions;
+    v_alarm boolean;
 begin
     perform interlock.act_as('cleanup');
-    update public.trade_executions
-    set next_check_at = v_now + least(interval '30 minutes', interval '10 seconds' * power(2, least(check_attempts, 8)))
-    where id = p_execution_id and next_check_at is not null
-    returning next_check_at into v_next;
-    if not found then
-        return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null);
+    select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
+    if v_execution.next_check_at is null then
+        return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null, 'alarm', false);
     end if;
-    return jsonb_build_object('outcome', 'released', 'next_check_at', v_next, 'reason', p_reason);
+    v_alarm := interlock.is_unsettled(v_execution.status)
+        and v_execution.claimed_at < v_now - interval '10 minutes'
+        and coalesce(v_execution.alarmed_at < v_now - interval '6 hours', true);
+    update public.trade_executions
+    set
+        next_check_at = v_now + least(interval '30 minutes', interval '10 seconds' * power(2, least(check_attempts, 8))),
+        alarmed_at = case when v_alarm then v_now else alarmed_at end
+    where id = p_execution_id
+    returning * into v_execution;
+    return jsonb_build_object(
+        'outcome', 'released', 'next_check_at', v_execution.next_check_at, 'reason', p_reason, 'alarm', v_alarm);
 end
 $$;
 comment on function public.release_reconciliation(uuid, text) is
-    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off.';
+    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off. alarm: its fate is open for more than 10 minutes and nobody was told in the last 6 hours.';
+
+create table interlock.absence_rounds (
+    execution_id uuid primary key references public.trade_executions (id) on delete restrict,
+    ended_ms bigint not null,
+    recorded_at timestamptz not null
+);
+comment on table interlock.absence_rounds is
+    'The first complete round of reads that did not find an execution''s order. A second one must agree before NOT_PLACED is concluded.';
+
+comment on column interlock.absence_rounds.execution_id is 'The execution whose order was not found.';
+comment on column interlock.absence_rounds.ended_ms is 'When the round ended, on the exchange''s clock, ms.';
+comment on column interlock.absence_rounds.recorded_at is 'When it was recorded, on the database''s clock.';
+alter table interlock.absence_rounds enable row level security;
+
+create function public.record_absence(
+    p_execution_id uuid,
+    p_mode text,
+    p_trade_key_fingerprint text,
+    p_exchange_url text,
+    p_run_started_at timestamptz,
+    p_began_ms bigint,
+    p_ended_ms bigint
+) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
+as $$
+declare
+    c_beyond_the_window constant bigint := 60000;
+    c_judged_within constant bigint := 24 * 60 * 60 * 1000;
+    c_apart constant interval := '30 seconds';
+    v_now timestamptz;
+    v_execution public.trade_executions;
+    v_first interlock.absence_rounds;
+    v_refusal text;
+    v_answer jsonb;
+begin
+    if p_run_started_at is null or p_began_ms is null or p_ended_ms is null or p_ended_ms < p_began_ms then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_ROUND', detail = 'A round names when its run started and when it began and ended at the exchange.';
+    end if;
+    perform interlock.act_as('cleanup');
+    select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
+    if not found then
+        raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
+    end if;
+    v_now := interlock.clock();
+    -- GUARD: absence answers an open question; it never replaces an order or a conclusion.
+    if v_execution.status not in ('CLAIMED', 'UNKNOWN') then
+        return jsonb_build_object('outcome', 'unchanged', 'execution', interlock.execution_json(v_execution));
+    end if;
+    v_refusal := case
+        when v_execution.exchange_order_id is not null then 'its order is known'
+        when v_execution.mode is distinct from p_mode then 'another mode'
+        when v_execution.trade_key_fingerprint is distinct from p_trade_key_fingerprint then 'another key'
+        when v_execution.exchange_url is distinct from p_exchange_url then 'another exchange'
+        when p_run_started_at > v_now then 'the run started in the future'
+        when p_began_ms < v_execution.access_timestamp + v_execution.access_window_ms + c_beyond_the_window then 'too early'
+        when p_began_ms >= v_execution.access_timestamp + c_judged_within
+            or v_now >= v_execution.claimed_at + c_judged_within * interval '1 millisecond' then 'older than a day'
+    end;
+    if v_refusal is not null then
+        return jsonb_build_object('outcome', 'refused', 'reason', v_refusal, 'execution', interlock.execution_json(v_execution));
+    end if;
+
+    select * into v_first from interlock.absence_rounds as first where first.execution_id = p_execution_id;
+    if v_first.execution_id is null or p_ended_ms < v_first.ended_ms then
+        -- The first round, or the exchange's clock was set back since: then this one is the first.
+        insert into interlock.absence_rounds (execution_id, ended_ms, recorded_at)
+        values (p_execution_id, p_ended_ms, v_now)
+        on conflict (execution_id) do update set ended_ms = excluded.ended_ms, recorded_at = excluded.recorded_at;
+        update public.trade_executions set next_check_at = v_now + c_apart where id = p_execution_id;
+        return jsonb_build_object('outcome', 'first_round', 'execution', interlock.execution_json(v_execution));
+    end if;
+    if p_began_ms < v_first.ended_ms + 30000 or p_run_started_at < v_first.recorded_at + c_apart then
+        update public.trade_executions set next_check_at = v_first.recorded_at + c_apart where id = p_execution_id;
+        return jsonb_build_object('outcome', 'too_soon', 'execution', interlock.execution_json(v_execution));
+    end if;
+    perform interlock.write_audit('ABSENT', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+        jsonb_build_object(
+            'first_round', jsonb_build_object('ended_ms', v_first.ended_ms::text, 'recorded_at', v_first.recorded_at),
+            'second_round', jsonb_build_object('began_ms', p_began_ms::text, 'ended_ms', p_ended_ms::text, 'run_started_at', p_run_started_at),
+            'exchange', p_exchange_url));
+    return interlock.apply_outcome(v_execution, 'not_placed', null, null, 'ABSENT', v_now) || '{"outcome": "concluded"}';
+end
+$$;
+comment on function public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint) is
+    'One complete round of reads that did not find an execution''s order. Two rounds at least 30 s apart on both clocks, begun after the window and a minute, with the key and at the exchange of the claim, within a day, conclude NOT_PLACED. Anything less concludes nothing.';
+
+create function public.stop_watching(p_market text, p_who text, p_reason text) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+begin
+    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0 then
+        raise sqlstate 'PT400' using message = 'INVALID_CHANGE', detail = 'Whoever stops watching a market says who they are and why.';
+    end if;
+    perform interlock.act_as('operator');
+    if exists (
+        select from public.trading_policies as policy
+        join public.trading_owners as owner on owner.user_id = policy.user_id
+        where policy.policy -> 'allowlist' ? p_market
+    ) or exists (
+        select from public.trade_executions as execution
+        where execution.market = p_market
+            and execution.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
+            and execution.mode = 'live'
+    ) then
+        raise sqlstate 'PT409' using
+            message = 'MARKET_IN_USE', detail = 'An owner allows this market, or an execution in it is unsettled: it stays watched.';
+    end if;
+    delete from interlock.market_marks where market = p_market;
+    if not found then
+        raise sqlstate 'PT404' using message = 'MARKET_NOT_WATCHED', detail = 'This market is not watched.';
+    end if;
+    perform interlock.write_audit('WATCH_ENDED', null, null, null,
+        jsonb_build_object('market', p_market, 'who', p_who, 'reason', p_reason));
+    return jsonb_build_object('outcome', 'stopped', 'market', p_market);
+end
+$$;
+comment on function public.stop_watching(text, text, text) is
+    'The operator ends the comparison of a market that the exchange no longer has and nobody may trade: unread, it would keep live trading stopped. Audited with name and reason.';
+
+create function interlock.failing_reason(p_user_id uuid, p_since timestamptz, p_now timestamptz) returns text
+language sql stable set search_path = ''
+as $$
+    with recent as (
+        select event.event, event.execution_id, event.detail, event.at
+        from public.audit_events as event
+        where event.user_id = p_user_id
+            and event.at > greatest(p_since, p_now - interval '24 hours')
+            and event.event in ('EXECUTION_UNKNOWN', 'EXECUTION_REJECTED', 'EXECUTION_NOT_PLACED', 'EXECUTION_REFUSED')
+    )
+    select case
+        when (
+            select count(*) from recent
+            where recent.event = 'EXECUTION_UNKNOWN' and recent.at > p_now - interval '60 minutes'
+        ) >= 3 then 'three executions of unknown fate within 60 minutes'
+        when (
+            select count(*) from recent
+            where recent.at > p_now - interval '60 minutes'
+                and (
+                    recent.detail #>> '{error_code,1}' in ('CLOCK_SKEW', '304')
+                    or (
+                        recent.event = 'EXECUTION_REFUSED'
+                        and recent.detail -> 'checks' @> '[{"code": "CLOCK_SKEW"}]'
+                    )
+                )
+        ) >= 5 then 'five times within 60 minutes a clock was off (CLOCK_SKEW or 304)'
+        else (
+            select format('three refusals by the exchange with code %s within 24 hours', recent.detail #>> '{error_code,1}')
+            from recent
+            where recent.event = 'EXECUTION_REJECTED'
+            group by recent.detail #>> '{error_code,1}'
+            having count(*) >= 3
+            order by 1
+            limit 1
+        )
+    end
+$$;
+comment on function interlock.failing_reason(uuid, timestamptz, timestamptz) is
+    'Why an owner''s trading should halt by itself, counted from the audit since the state was last loosened; null when nothing does.';
+
+create function public.halt_failing_owners() returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+    v_owner public.trading_policies;
+    v_reason text;
+    v_halted jsonb := '[]';
+begin
+    perform interlock.act_as('cleanup');
+    for v_owner in
+        select policy.*
+        from public.trading_policies as policy
+        join public.trading_owners as owner on owner.user_id = policy.user_id
+        where policy.trading_state <> 'HALTED'
+    loop
+        v_reason := interlock.failing_reason(v_owner.user_id, v_owner.loosened_at, v_now);
+        continue when v_reason is null;
+        begin
+            perform pg_advisory_xact_lock(interlock.lock_class('user gate'), hashtext(v_owner.user_id::text));
+            update public.trading_policies
+            set trading_state = 'HALTED', state_reason = v_reason
+            where user_id = v_owner.user_id and trading_state <> 'HALTED';
+            v_halted := v_halted || jsonb_build_array(jsonb_build_object('user_id', v_owner.user_id, 'reason', v_reason));
+        exception
+            when lock_not_available then
+                null; -- the next run, a minute later, tries again
+        end;
+    end loop;
+    return jsonb_build_object('halted', v_halted);
+end
+$$;
+comment on function public.halt_failing_owners() is
+    'Halts the trading of every owner whose executions keep failing; only a person lifts it.';
+
+
+create function interlock.as_uuid(p_text text) returns uuid
+language sql immutable strict parallel safe set search_path = ''
+as $$
+    select case when p_text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_text::uuid end
+$$;
+comment on function interlock.as_uuid(text) is 'A text as a uuid, or null when it is none.';
 
 create function public.compare_orders(
     p_market text, p_read_started_at timestamptz, p_read_from_ms bigint, p_read_to_ms bigint, p_orders jsonb
@@ -192,8 +416,11 @@ declare
     v_mark interlock.market_marks;
     v_order jsonb;
     v_execution public.trade_executions;
+    v_answer jsonb;
     v_explained bigint := 0;
+    v_contradicted jsonb := '[]';
     v_intruders jsonb := '[]';
+    v_new_intruders jsonb := '[]';
     v_client_id uuid;
     v_amount numeric;
 begin
@@ -203,6 +430,21 @@ begin
             message = 'INVALID_COMPARISON', detail = 'A comparison names when and from where to where a market was read, and a list of orders.';
     end if;
     perform interlock.act_as('cleanup');
+    -- Gate before rows: whatever looks like a halt takes the gate first; without it after 2 s the halt is written all the same.
+    if exists (
+        select
+        from jsonb_array_elements(p_orders) as item
+        left join public.trade_executions as execution on execution.id = interlock.as_uuid(item.value ->> 'clientOrderId')
+        where execution.id is null
+            or execution.exchange_order_id is distinct from item.value ->> 'orderId'
+    ) then
+        begin
+            perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
+        exception
+            when lock_not_available or deadlock_detected then
+                null;
+        end;
+    end if;
     perform set_config('interlock.gate_waived', 'on', true);
     select * into v_mark from interlock.market_marks as mark where mark.market = p_market for update;
     if not found then
@@ -214,10 +456,7 @@ begin
     end if;
 
     for v_order in select item.value from jsonb_array_elements(p_orders) as item loop
-        v_client_id := case
-            when v_order ->> 'clientOrderId' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                then (v_order ->> 'clientOrderId')::uuid
-        end;
+        v_client_id := interlock.as_uuid(v_order ->> 'clientOrderId');
         select * into v_execution from public.trade_executions as execution where execution.id = v_client_id for update;
         if v_execution.id is not null
             and interlock.order_misfit(v_order, v_execution) is null
@@ -225,7 +464,10 @@ begin
                 v_execution.exchange_order_id = v_order ->> 'orderId'
                 or (v_execution.exchange_order_id is null and v_execution.status in ('CLAIMED', 'UNKNOWN', 'NOT_PLACED', 'REJECTED'))
             ) then
-            perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
+            v_answer := interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
+            if v_answer ->> 'outcome' = 'contradicted' then
+                v_contradicted := v_contradicted || jsonb_build_array(v_execution.id);
+            end if;
             v_explained := v_explained + 1;
             continue;
         end if;
@@ -259,6 +501,7 @@ begin
                     'market', p_market, 'order_id', v_order ->> 'orderId', 'order', v_order,
                     'execution', case when v_execution.id is not null then interlock.execution_json(v_execution) end));
             perform interlock.halt(format('order %s in %s has no approval', v_order ->> 'orderId', p_market));
+            v_new_intruders := v_new_intruders || jsonb_build_array(v_order ->> 'orderId');
         end if;
     end loop;
 
@@ -273,7 +516,9 @@ begin
     end if;
     return jsonb_build_object(
         'explained', v_explained::text,
+        'contradicted', v_contradicted,
         'intruders', v_intruders,
+        'new_intruders', v_new_intruders,
         'reconciled_at', (select controls.reconciled_at from public.trading_controls as controls where controls.singleton)
     );
 end

@@ -9,7 +9,7 @@ revoke execute on all functions in schema interlock from public, anon, authentic
 
 grant execute on function
     public.begin_execution(uuid, uuid, text, bigint, text, boolean, boolean),
-    public.claim_execution(uuid, uuid, uuid, text, bigint, text, text, boolean, boolean, bigint, integer, numeric, text, jsonb),
+    public.claim_execution(uuid, uuid, uuid, text, bigint, text, text, text, boolean, boolean, bigint, integer, numeric, text, jsonb),
     public.record_execution_result(uuid, text, uuid, text, jsonb, jsonb, text),
     public.get_execution_status(uuid),
     public.claim_due_scan_jobs(text, integer),
@@ -22,6 +22,9 @@ grant execute on function
     public.cleanup_expired_locks(),
     public.begin_cleanup(text, text, bigint, text, integer),
     public.release_reconciliation(uuid, text),
+    public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint),
+    public.halt_failing_owners(),
+    public.stop_watching(text, text, text),
     public.compare_orders(text, timestamptz, bigint, bigint, jsonb),
     public.seal_audit_events(integer),
     public.verify_audit_chain(bigint, text, integer),

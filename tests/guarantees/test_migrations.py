@@ -79,7 +79,7 @@ def test_row_level_security_is_on_for_every_table(migrated: psycopg.Connection) 
         where space.nspname in ('public', 'interlock') and relation.relkind = 'r' and relation.relrowsecurity
         """
     ).fetchall()
-    assert {row[0] for row in rows} == {*TABLES, "unsealed_events", "market_marks"}
+    assert {row[0] for row in rows} == {*TABLES, "unsealed_events", "market_marks", "absence_rounds"}
 
 
 def test_a_proposal_has_one_execution_by_constraint(migrated: psycopg.Connection) -> None:

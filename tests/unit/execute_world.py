@@ -299,7 +299,7 @@ class World:
                 SecretStr(SECRET_KEY),
                 transport=httpx.MockTransport(self.database.answer),
             ),
-            Account(mode, operator, keys.fingerprint if live else None),
+            Account(mode, operator, keys.fingerprint if live else None, url),
         )
         self.trader = Trader(
             records=records,
@@ -320,6 +320,7 @@ class World:
         def app(request: WsgiRequest) -> Response:
             return handle(service, Request(request.environ))
 
+        self.app = app
         self.http = Client(app)
 
     def approve(self, **changes: Any) -> TestResponse:
