@@ -178,7 +178,7 @@ class Child:
         """Whether this very process still runs."""
         return is_alive(self.process)
 
-    def wait_until(self, ready: Callable[[], bool], *, patience_s: float = 20.0) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, patience_s: float = 60.0) -> None:
         """Wait until ``ready`` answers True.
 
         Raises:
@@ -193,7 +193,7 @@ class Child:
             time.sleep(POLL_S)
 
     def wait_for_http(
-        self, url: str, *, headers: Mapping[str, str] | None = None, patience_s: float = 20.0
+        self, url: str, *, headers: Mapping[str, str] | None = None, patience_s: float = 60.0
     ) -> None:
         """Wait until ``GET url`` is answered with anything below 500. Raises as :meth:`wait_until` does."""
         with httpx.Client(trust_env=False, timeout=2.0, headers=dict(headers or {})) as client:
@@ -206,7 +206,7 @@ class Child:
 
             self.wait_until(answers, patience_s=patience_s)
 
-    def wait_for_port(self, port: int, *, patience_s: float = 20.0) -> None:
+    def wait_for_port(self, port: int, *, patience_s: float = 60.0) -> None:
         """Wait until something accepts connections there. Raises as :meth:`wait_until` does."""
         self.wait_until(lambda: accepts_connections(port), patience_s=patience_s)
 

@@ -195,10 +195,13 @@ def _start(name: str, owner: ProcessId | None) -> Stack:
 
 def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tools = _tools()
     server = postgres.start(folder, REPOSITORY / "node_modules")
     _create_roles(server)
     keys = supabase.Keys.random()
-    supabase_url = supabase.start_api(folder, REPOSITORY, server.url("supabase_lite", "postgres"), keys)
+    supabase_url = supabase.start_api(
+        folder, REPOSITORY, tools, server.url("supabase_lite", "postgres"), keys
+    )
     stack = Stack(
         name=name,
         database_url=server.url("postgres", "postgres"),
@@ -208,12 +211,16 @@ def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
         jwt_secret=keys.jwt_secret,
         admin_url=server.url(ADMIN, "postgres"),
     )
-    supabase.migrate(folder, REPOSITORY, stack.database_url)
+    supabase.migrate(folder, REPOSITORY, tools, stack.database_url)
     if name == BACKGROUND:
         seed_controls(stack.database_url)
         _write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
     _Record(stack, owner).write()
     return stack
+
+
+def _tools() -> supabase.Tools:
+    return supabase.Tools.find(REPOSITORY / "node_modules")
 
 
 def _create_roles(server: postgres.Server) -> None:
@@ -245,7 +252,7 @@ def _ensure_template(stack: Stack) -> str:
     fingerprint = _digest(*(part for file in migrations for part in (file.name.encode(), file.read_bytes())))
 
     def fill(database: str) -> None:
-        supabase.migrate(stack.folder, REPOSITORY, _database_url(stack.database_url, database))
+        supabase.migrate(stack.folder, REPOSITORY, _tools(), _database_url(stack.database_url, database))
 
     return _ensure_database(stack, _TEMPLATE, base, fingerprint=fingerprint, fill=fill)
 

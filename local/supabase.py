@@ -58,19 +58,40 @@ class Keys:
         )
 
 
-def start_api(folder: Path, repository: Path, database_url: str, keys: Keys) -> str:
+@dataclass(frozen=True)
+class Tools:
+    """The programs that a stack needs, found before anything is started."""
+
+    node: Path
+    lite: Path
+    cli: Path
+
+    @classmethod
+    def find(cls, node_modules: Path) -> Tools:
+        """Raises LocalWorldError, which says what is missing and how to get it."""
+        packages = node_modules / "@supabase"
+        lite = packages / "lite" / "dist" / "cli" / "index.js"
+        platforms = _CLI_PLATFORMS.get((platform.system(), platform.machine()), ())
+        clis = (packages / f"cli-{name}" / "bin" / "supabase" for name in platforms)
+        cli = next((cli for cli in clis if cli.exists()), None)
+        if not lite.exists() or cli is None:
+            missing = "@supabase/lite" if cli else "supabase (the command line)"
+            raise LocalWorldError(f"The npm package {missing} is missing: run `npm ci --ignore-scripts`.")
+        node = shutil.which("node")
+        if node is None:
+            raise LocalWorldError("node is not on the PATH: install Node.js 20 or newer.")
+        return cls(Path(node), lite, cli)
+
+
+def start_api(folder: Path, repository: Path, tools: Tools, database_url: str, keys: Keys) -> str:
     """Serve data API, auth and the dashboard page on loopback; the URL.
 
     On an empty database lite first makes its schema ``auth``. It must answer no request to the data API
     before the migrations are in: the first one decides for good whether it takes on the caller's role.
 
     Raises:
-        LocalWorldError: node or the package is missing, or the server does not start.
+        LocalWorldError: the server does not start.
     """
-    lite = repository / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js"
-    if not lite.exists():
-        raise LocalWorldError("The npm package @supabase/lite is missing: run `npm ci --ignore-scripts`.")
-    node = _node()
     place = folder / "api"
     place.mkdir(exist_ok=True)
     config = json.dumps(str(repository / "local" / "supabase_api.mjs"))
@@ -81,7 +102,7 @@ def start_api(folder: Path, repository: Path, database_url: str, keys: Keys) -> 
         _write_settings(place / "settings.json", repository, database_url, port, keys)
         child = Child.start(
             "supabase",
-            [node, lite, "start", "--config", "config.mjs"],
+            [tools.node, tools.lite, "start", "--config", "config.mjs"],
             folder=folder,
             environ=_environment(folder),
             cwd=place,
@@ -100,13 +121,12 @@ def start_api(folder: Path, repository: Path, database_url: str, keys: Keys) -> 
     raise AssertionError("unreachable")
 
 
-def migrate(folder: Path, repository: Path, database_url: str) -> None:
+def migrate(folder: Path, repository: Path, tools: Tools, database_url: str) -> None:
     """Apply ``supabase/migrations`` with the Supabase CLI.
 
     Raises:
-        LocalWorldError: the CLI is missing, or a migration fails; with what the CLI said.
+        LocalWorldError: a migration fails; with what the CLI said.
     """
-    cli = _cli(repository / "node_modules")
     project = folder / "project" / "supabase"
     # A project folder of its own: the CLI keeps notes beside config.toml and reads .env files from there.
     shutil.rmtree(project, ignore_errors=True)
@@ -118,7 +138,7 @@ def migrate(folder: Path, repository: Path, database_url: str) -> None:
     without_password = urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
     push = Child.start(
         "migrations",
-        [cli, "db", "push", "--workdir", project.parent, f"--db-url={without_password}", "--yes"],
+        [tools.cli, "db", "push", "--workdir", project.parent, f"--db-url={without_password}", "--yes"],
         folder=folder,
         environ={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": "disable"},
     )
@@ -146,18 +166,3 @@ def _environment(folder: Path) -> Mapping[str, str]:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), **_QUIET}
-
-
-def _node() -> str:
-    node = shutil.which("node")
-    if node is None:
-        raise LocalWorldError("node is not on the PATH: install Node.js 20 or newer.")
-    return node
-
-
-def _cli(node_modules: Path) -> Path:
-    for name in _CLI_PLATFORMS.get((platform.system(), platform.machine()), ()):
-        cli = node_modules / "@supabase" / f"cli-{name}" / "bin" / "supabase"
-        if cli.exists():
-            return cli
-    raise LocalWorldError("The Supabase CLI is missing: run `npm ci --ignore-scripts`.")

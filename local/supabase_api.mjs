@@ -1,12 +1,13 @@
 // Supabase's local API server (@supabase/lite) on our Postgres: the configuration of `lite start --config`.
 //
 // The starter puts everything that differs from run to run into settings.json, in the folder it starts lite in.
-// Three things make lite 0.10 behave as a hosted project does:
+// Four things make lite 0.10 behave as a hosted project does:
 //   - POST /auth/v1/admin/users exists. Holders of the secret key may also use POST /auth/v1/signup, the only
 //     way that clients written for lite know;
 //   - sign-up that is off is off for POST /auth/v1/otp too, where lite would make the user all the same;
 //   - jsonb parameters arrive as jsonb. lite hands them to the driver as JSON text, which the driver's own
-//     encoder would wrap once more, so that every object would become a jsonb string.
+//     encoder would wrap once more, so that every object would become a jsonb string;
+//   - a changed schema is read again. lite would keep to what it read for its first request.
 
 import { readFileSync } from "node:fs";
 import { App } from "@supabase/lite";
@@ -31,6 +32,8 @@ const connection = createPostgresConnection({
     },
   },
 });
+
+await connection.driver.listen("pgrst", () => connection.clearSchemaCache());
 
 const auth = {
   ...project.auth,

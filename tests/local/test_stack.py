@@ -20,13 +20,8 @@ import psycopg
 import pytest
 
 from local.processes import Child, identify
-from local.stack import (
-    REPOSITORY,
-    Stack,
-    drop_database,
-    fresh_database,
-    running,
-)
+from local.stack import REPOSITORY, Stack, drop_database, fresh_database
+from local.world import World
 
 PASSWORD = "correct horse battery"
 VARIABLES = {
@@ -53,22 +48,31 @@ FUNCTIONS = """
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """One stack for the tests that only look at it."""
-    with running("test-stack") as stack:
-        yield stack
+def stack(place: World) -> Stack:
+    """The stack of the world that all tests share."""
+    return place.stack
 
 
 @pytest.fixture(scope="module")
 def api(stack: Stack) -> Iterator[httpx.Client]:
-    """A client of the stack that brings no key of its own.
-
-    The API server reads the schema once, at its first request: what tests call is there before.
-    """
-    with psycopg.connect(stack.database_url, autocommit=True) as connection:
-        connection.execute(FUNCTIONS)
+    """A client of the stack that brings no key of its own."""
     with httpx.Client(base_url=stack.supabase_url, trust_env=False, timeout=15) as client:
         yield client
+
+
+@pytest.fixture
+def functions(stack: Stack, api: httpx.Client) -> Iterator[None]:
+    """Functions that no migration brings, seen by the API without a restart, as on a hosted project."""
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
+        connection.execute(FUNCTIONS)
+        try:
+            deadline = time.monotonic() + 5
+            while api.post("/rest/v1/rpc/refuse", headers=as_operator(stack)).json()["code"] == "PGRST202":
+                assert time.monotonic() < deadline, "the API never saw the new function"
+                time.sleep(0.02)
+            yield
+        finally:
+            connection.execute("drop function public.probe, public.refuse")
 
 
 def as_operator(stack: Stack) -> dict[str, str]:
@@ -186,6 +190,7 @@ class TestDatabase:
         for _role, settings in rows:
             assert {"statement_timeout=8s", "lock_timeout=8s"} <= set(settings)
 
+    @pytest.mark.usefixtures("functions")
     def test_json_parameters_arrive_as_json(self, stack: Stack, api: httpx.Client) -> None:
         """An object sent to an RPC is an object there, and big numbers sent as text keep every digit."""
         answer = api.post(
@@ -205,6 +210,7 @@ class TestDatabase:
             "0.10000000000000000001",
         ]
 
+    @pytest.mark.usefixtures("functions")
     def test_an_error_of_ours_keeps_code_and_words(self, stack: Stack, api: httpx.Client) -> None:
         """PTxyz is the HTTP status xyz, with message, details and hint."""
         answer = api.post("/rest/v1/rpc/refuse", headers=as_operator(stack), json={})
@@ -300,7 +306,7 @@ class Checkout:
 
     def run(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
         process = self.begin(*arguments, **environ)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=100)
         return process.returncode, out, err
 
     def variables(self) -> dict[str, str]:
@@ -465,7 +471,7 @@ class TestBadInput:
         assert "npm ci --ignore-scripts" in self.fails(empty)
 
     def test_no_node(self, empty: Checkout) -> None:
-        """A machine without Node.js is told that it is missing; Postgres, started before, is stopped."""
+        """A machine without Node.js is told that it is missing, before anything is started."""
         assert "node is not on the PATH" in self.fails(empty, PATH="/nowhere")
 
     def test_a_folder_that_cannot_be_made(self, empty: Checkout) -> None:
