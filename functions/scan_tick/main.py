@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from flask import Request, Response
 
+from functions.scan_tick.job import Outside
 from functions.scan_tick.model import Model
-from functions.scan_tick.scan import Outside
 from functions.scan_tick.tick import tick
 from shared import log, web
 from shared.bitvavo import BitvavoReadonly, open_http

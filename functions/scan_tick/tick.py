@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from functions.scan_tick.job import ClaimedJob, Outside, Result
 from functions.scan_tick.reader import MarketReader
-from functions.scan_tick.scan import ClaimedJob, Outside, Result, scan
+from functions.scan_tick.scan import scan
 from shared.bitvavo import BitvavoReadonly
 from shared.errors import DatabaseError, DatabaseUnavailable
 from shared.events import Event

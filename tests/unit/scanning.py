@@ -22,9 +22,10 @@ import respx
 from pydantic import SecretStr
 
 from functions.scan_tick.indicators import Bar
+from functions.scan_tick.job import ClaimedJob, Outside, Result
 from functions.scan_tick.model import Model
 from functions.scan_tick.reader import MarketReader
-from functions.scan_tick.scan import ClaimedJob, Outside, Result, scan
+from functions.scan_tick.scan import scan
 from shared.bitvavo import BitvavoReadonly, open_http
 from shared.errors import DatabaseUnavailable
 

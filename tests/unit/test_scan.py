@@ -10,7 +10,8 @@ import httpx
 import httpx2
 import pytest
 
-from functions.scan_tick.scan import LEASE_S, LONGEST_REASON
+from functions.scan_tick.job import LONGEST_REASON
+from functions.scan_tick.scan import LEASE_S
 from shared.errors import DatabaseRefused
 from tests.unit.scanning import (
     DECISION,
@@ -143,6 +144,18 @@ def test_a_refused_answer_is_asked_for_once_more_on_a_reservation_of_its_own() -
     assert [row["status"] for row in ledger.usage.values()] == ["FAILED", "SUCCEEDED"]
     assert [row["purpose"] for row in ledger.usage.values()] == ["scan_proposal", "scan_proposal_again"]
     assert len(ledger.calls) == 3
+
+
+def test_a_proposal_names_the_question_that_it_answers() -> None:
+    """The input hash of a decision that was asked for twice is that of the second question."""
+    hashes = []
+    for says in ([GOOD], [RAMBLING, GOOD]):
+        ledger = Ledger()
+        with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+            scan_one(ledger, TalkingModel(*says), exchange)
+        [proposal] = ledger.proposals.values()
+        hashes.append(proposal["input_hash"])
+    assert hashes[0] != hashes[1]
 
 
 def test_the_second_question_quotes_nothing_of_the_refused_answer() -> None:
