@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -46,12 +46,12 @@ class Stack:
     """A running stack. Its URLs and keys are good until it stops."""
 
     name: str
-    database_url: str
     supabase_url: str
     publishable_key: str
-    secret_key: str
-    jwt_secret: str
-    admin_url: str
+    database_url: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    jwt_secret: str = field(repr=False)
+    admin_url: str = field(repr=False)
     """The superuser of the same database, for what tests of the database itself need."""
 
     @property
@@ -101,10 +101,9 @@ def running(name: str) -> Iterator[Stack]:
 
 
 def fresh_database(stack: Stack, *, migrated: bool = True) -> str:
-    """A new database with the hosted roles' rights and nothing that the API server did; its URL.
+    """A new database of a hosted project that no API server has ever touched; its URL.
 
-    The API server grants in a database what it serves. This one has only what the migrations granted, and a
-    minimal schema ``auth`` (``local/sql/auth.sql``).
+    It holds what the migrations made and granted, and a minimal schema ``auth`` (``local/sql/auth.sql``).
 
     Args:
         migrated: with ``supabase/migrations`` applied, or as it is before the first.
