@@ -62,9 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=1000, help="rate limit a minute")
     options = parser.parse_args()
     if options.prices not in SOURCES:
-        parser.error(
-            f"PRICES={options.prices} does not exist: leave it out, or set one of {', '.join(SOURCES)}"
-        )
+        sys.exit(f"PRICES={options.prices} does not exist: leave it out, or set one of {', '.join(SOURCES)}.")
     return options
 
 

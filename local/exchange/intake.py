@@ -19,7 +19,8 @@ MAX_PRICE = Decimal(100_000_000_000)
 MIN_PRICE = Decimal("0.000000000000001")
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_DECIMAL = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
+# Short enough that no product of two of them loses a digit.
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 
 _COMMON = {
     "market",

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from local.exchange.decimals import unit_of
 
-ORDER_TYPES = ("market", "limit", "stopLoss", "stopLossLimit", "takeProfit", "takeProfitLimit")
+ORDER_TYPES = ("market", "limit")
 
 
 class MarketStatus(StrEnum):
@@ -134,6 +134,6 @@ def asset_row(symbol: str) -> dict[str, object]:
         "withdrawalFee": "0",
         "withdrawalMinAmount": "0",
         "withdrawalStatus": "OK",
-        "networks": [] if symbol == "EUR" else ["Mainnet"],
+        "networks": ["SEPA"] if symbol == "EUR" else [symbol],
         "message": "",
     }

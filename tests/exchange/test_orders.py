@@ -56,6 +56,8 @@ def without(name: str) -> dict[str, object]:
         (LIMIT_BUY | {"amount": "0.000060"}, 212),
         (LIMIT_BUY | {"amount": "0.0001", "price": "49000"}, 217),
         (LIMIT_BUY | {"amount": "0.000000001"}, 429),
+        (LIMIT_BUY | {"amount": "0.12345678901234567890", "price": "99999999999999999999"}, 211),
+        (LIMIT_BUY | {"amount": "1" * 21}, 205),
         (LIMIT_BUY | {"amount": "2000000000"}, 210),
         (LIMIT_BUY | {"price": "50010.5"}, 422),
         (LIMIT_BUY | {"price": "0.0000000000000001"}, 213),
