@@ -1,0 +1,177 @@
+"""The claim: one execution a proposal, decided from stored rows after the locks."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from tests.database.harness import Caller, Refused, TestDatabase, body, execution_id
+
+
+def _codes(answer: dict[str, object]) -> set[str]:
+    checks = answer["checks"]
+    assert isinstance(checks, list)
+    return {verdict["code"] for verdict in checks if verdict["verdict"] == "FAILED"}
+
+
+def test_a_claim_stores_what_will_be_sent(db: TestDatabase, service: Caller) -> None:
+    """A granted claim answers with the stored bytes and timestamp, under the computed id."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    asked = db.claim_parameters(owner, proposal)
+
+    answer = service.call("claim_execution", **asked)
+
+    assert answer["outcome"] == "claimed", answer
+    execution = answer["execution"]
+    assert execution["id"] == str(execution_id(proposal))
+    assert execution["request"]["body"] == asked["p_request_body"]
+    assert execution["access_timestamp"] == str(asked["p_access_timestamp"])
+    assert db.one("select status from public.trade_proposals where id = %s", proposal) == "EXECUTING"
+
+
+def test_the_same_attempt_is_claimed_again_and_another_is_told_what_exists(
+    db: TestDatabase, service: Caller
+) -> None:
+    """A lost answer is asked for again by its attempt; any other attempt learns of the execution."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    asked = db.claim_parameters(owner, proposal)
+
+    first = service.call("claim_execution", **asked)
+    again = service.call("claim_execution", **asked)
+    other = service.call("claim_execution", **(asked | {"p_attempt_id": uuid4()}))
+
+    assert (first["outcome"], again["outcome"], other["outcome"]) == ("claimed", "claimed", "exists")
+    assert first["execution"] == again["execution"] == other["execution"]
+    assert db.one("select count(*) from public.trade_executions") == 1
+
+
+def test_concurrent_claims_of_one_proposal_make_one_execution(db: TestDatabase) -> None:
+    """Sixteen attempts at once: one is granted, the others are told what exists."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    callers = [db.as_service() for _ in range(16)]
+    asked = [db.claim_parameters(owner, proposal) for _ in callers]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(
+                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
+            )
+        )
+
+    assert sorted(answer["outcome"] for answer in answers) == ["claimed"] + ["exists"] * 15
+
+
+def test_concurrent_claims_never_exceed_a_daily_limit(db: TestDatabase) -> None:
+    """Twelve proposals of one owner at once against five trades a day: exactly five are granted."""
+    owner = db.owner({"allowlist": ["BTC-EUR"], "cooldown_minutes": 0, "limits": {"daily": {"trades": 5}}})
+    markets = [f"X{number}-EUR" for number in range(12)]
+    db.as_user(owner).call(
+        "set_trading_policy",
+        p_policy={"allowlist": markets, "cooldown_minutes": 0, "limits": {"daily": {"trades": 5}}},
+    )
+    proposals = [db.proposal(owner, market=market) for market in markets]
+    callers = [db.as_service() for _ in proposals]
+    asked = [db.claim_parameters(owner, proposal) for proposal in proposals]
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(
+            pool.map(
+                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
+            )
+        )
+
+    granted = [answer for answer in answers if answer["outcome"] == "claimed"]
+    assert len(granted) == 5
+    assert {code for answer in answers if answer["outcome"] == "refused" for code in _codes(answer)} == {
+        "DAILY_TRADES_EXHAUSTED"
+    }
+
+
+def test_concurrent_claims_of_many_owners_never_exceed_the_ceiling(db: TestDatabase) -> None:
+    """Ten owners at once against an account ceiling of 45 EUR: exactly four orders of 10 EUR."""
+    db.do("update public.trading_controls set max_daily_value_eur = 45 where singleton")
+    owners = [db.owner() for _ in range(10)]
+    proposals = [db.proposal(owner) for owner in owners]
+    callers = [db.as_service() for _ in owners]
+    asked = [db.claim_parameters(owner, proposal) for owner, proposal in zip(owners, proposals, strict=True)]
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(
+            pool.map(
+                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
+            )
+        )
+
+    assert [answer["outcome"] for answer in answers].count("claimed") == 4
+    assert {code for answer in answers for code in _codes(answer)} == {"ACCOUNT_LIMIT_EXHAUSTED"}
+
+
+@pytest.mark.parametrize("changed", ["reconciliation", "halt", "owner", "policy"])
+def test_everything_is_decided_again_in_the_claim(db: TestDatabase, service: Caller, changed: str) -> None:
+    """Whatever the function read before, the claim refuses by what is stored when it decides."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    asked = db.claim_parameters(owner, proposal)
+    match changed:
+        case "reconciliation":
+            db.advance(timedelta(minutes=15, seconds=1))
+            asked["p_access_timestamp"] = db.now_ms
+        case "halt":
+            service.call("halt_trading", p_reason="a test")
+        case "owner":
+            db.do("delete from public.trading_owners where user_id = %s", owner)
+        case "policy":
+            db.as_user(owner).call(
+                "set_trading_policy", p_policy={"allowlist": ["BTC-EUR"], "cooldown_minutes": 1}
+            )
+
+    if changed == "owner":
+        with pytest.raises(Refused, match="NOT_AN_OWNER"):
+            service.call("claim_execution", **asked)
+    else:
+        code = {
+            "reconciliation": "RECONCILIATION_STALE",
+            "halt": "TRADING_HALTED",
+            "policy": "POLICY_CHANGED",
+        }[changed]
+        answer = service.call("claim_execution", **asked)
+        assert answer["outcome"] == "refused"
+        assert code in _codes(answer)
+        refused = db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'")
+        assert refused == 1
+    assert db.one("select count(*) from public.trade_executions") == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "price", "why"),
+    [
+        ("0.0002", "50500.01", "above the collar"),
+        ("0.0002", "50000", "spend more"),
+        ("0", "50000", "above zero"),
+    ],
+)
+def test_bytes_that_are_not_this_proposals_order_are_refused(
+    db: TestDatabase, service: Caller, amount: str, price: str, why: str
+) -> None:
+    """A function that builds a worse order than was approved gets no claim."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+
+    with pytest.raises(Refused) as refused:
+        db.claim(
+            service,
+            owner,
+            proposal,
+            p_request_body=body(proposal, "BTC-EUR", "buy", Decimal(amount), Decimal(price)),
+        )
+
+    assert refused.value.sqlstate == "PT400"
+    assert why in (refused.value.detail or "")
+    assert db.one("select count(*) from public.trade_executions") == 0
