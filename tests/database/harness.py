@@ -158,7 +158,7 @@ class TestDatabase:
         return user_id
 
     def owner(self, policy: Mapping[str, Any] | None = None) -> UUID:
-        """An owner with a policy: `POLICY`, in which nothing waits and limits are wide, unless one is given."""
+        """An owner with a policy; unless one is given, nothing waits and the limits are wide."""
         user_id = self.user()
         self.do("insert into public.trading_owners (user_id) values (%s)", user_id)
         self.as_user(user_id).call("set_trading_policy", p_policy=POLICY if policy is None else policy)
