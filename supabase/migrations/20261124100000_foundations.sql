@@ -6,7 +6,7 @@ set local statement_timeout = '60s';
 
 -- Nothing is executable or readable unless a migration says so.
 alter default privileges revoke execute on functions from public;
-alter default privileges in schema public revoke execute on functions from anon, authenticated;
+alter default privileges in schema public revoke execute on functions from anon, authenticated, service_role;
 
 create schema if not exists extensions;
 create extension if not exists "uuid-ossp" with schema extensions;
