@@ -8,14 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import schemathesis
+import yaml  # type: ignore[import-untyped]
 
 from functions.execute.checks import Word
 from functions.execute.outcome import Status
 from functions.execute.request import ROUTES
 from tests.unit.execute_world import PROPOSAL, World, token
-
-schemathesis = pytest.importorskip("schemathesis")
-yaml = pytest.importorskip("yaml")
 
 pytestmark = pytest.mark.unit
 
@@ -45,7 +44,7 @@ def test_the_document_lists_the_words_that_are_said() -> None:
     }
 
 
-@SCHEMA.parametrize()  # type: ignore[untyped-decorator]  # the library is not typed
+@SCHEMA.parametrize()
 def test_no_request_at_all_gets_an_answer_that_is_not_described(case: Any) -> None:
     """Whatever is sent, with and without a good token: described status, head and body, and never a 500."""
     WORLD.database.execution = None
