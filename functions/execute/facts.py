@@ -12,6 +12,9 @@ from functions.execute.exchange import BitvavoTrade
 from shared.bitvavo import BitvavoReadonly, BookTop, Market, Order, ServerTime
 from shared.errors import ExchangeError, ExchangeRefused
 
+TOO_MANY_REQUESTS = 429
+"""The HTTP status of an exhausted rate limit, and of a ban."""
+
 OUTSIDE_ACCESS_WINDOW = 304
 """The exchange's code for a request whose timestamp it does not accept."""
 
@@ -21,6 +24,7 @@ class Unread:
     """A fact that could not be read, and why. Every check that needs it fails."""
 
     why: str
+    http_status: int | None = None
     error_code: int | None = None
 
 
@@ -43,6 +47,12 @@ class MarketFacts:
     market: Market | Unread
     book: BookTop | Unread
     own_order: Order | Unread | NotAsked | None
+
+    @property
+    def rate_limited(self) -> bool:
+        """Did the exchange say that we ask too much?"""
+        facts = (self.time, self.market, self.book, self.own_order)
+        return any(isinstance(fact, Unread) and fact.http_status == TOO_MANY_REQUESTS for fact in facts)
 
 
 def read_facts(
@@ -74,6 +84,6 @@ def _read(ask: Callable[[], T]) -> T | Unread:
     try:
         return ask()
     except ExchangeRefused as refused:
-        return Unread(str(refused), refused.error_code)
+        return Unread(str(refused), refused.http_status, refused.error_code)
     except ExchangeError as error:
         return Unread(str(error))

@@ -54,11 +54,18 @@ class Pace:
                 self._give_back(turn)
 
     def heed(self, limit: RateLimit | None, now_ms: int) -> None:
-        """Rest until the limit is full again when an answer says that little is left of it."""
+        """Rest until the limit is full again, at most a minute, when little is left of it."""
         if limit is None or limit.remaining >= POINTS_LEFT_ALONE:
             return
         told_s = (limit.reset_at_ms - now_ms) / 1000
-        rest_s = min(told_s, _LONGEST_REST_S) if told_s > 0 else _LONGEST_REST_S
+        believed = (
+            limit.remaining > 0 and told_s > 0
+        )  # with nothing left there may be a ban, which lasts longer
+        rest_s = min(told_s, _LONGEST_REST_S) if believed else _LONGEST_REST_S
+        self.rest(rest_s)
+
+    def rest(self, rest_s: float = _LONGEST_REST_S) -> None:
+        """Let nothing leave for a while; a minute after the exchange has said that it is too much."""
         with self._changed:
             self._rests_until = max(self._rests_until, self._monotonic() + rest_s)
 

@@ -156,6 +156,8 @@ def _look(trader: Trader, begun: Begun) -> MarketFacts:
     facts = read_facts(
         begun.wish().market, begun.execution_id, trader.market_data, trader.trade, trader.now_ms
     )
+    if facts.rate_limited:
+        trader.pace.rest()
     trader.pace.heed(trader.market_data.rate_limit, trader.now_ms())
     if trader.trade is not None:
         trader.pace.heed(trader.trade.rate_limit, trader.now_ms())

@@ -191,7 +191,7 @@ def test_a_dry_run_asks_for_no_order() -> None:
 
 def test_a_refused_timestamp_is_a_clock_that_is_off() -> None:
     """Code 304 on the look-up, signed with our clock, is a skew; the order counts as unread."""
-    given = verdicts(own_order=Unread("refused", 304))
+    given = verdicts(own_order=Unread("refused", 403, 304))
     assert failed(given) == {"order_exists": "ORDER_EXISTS", "clock": "CLOCK_SKEW"}
 
 

@@ -115,7 +115,8 @@ NOW = 1_790_000_000_000
         (None, 0),
         (RateLimit(1000, POINTS_LEFT_ALONE, NOW + 30_000), 0),
         (RateLimit(1000, POINTS_LEFT_ALONE - 1, NOW + 30_000), 30),
-        (RateLimit(1000, 0, NOW + 30_000), 30),
+        (RateLimit(1000, 1, NOW + 30_000), 30),
+        (RateLimit(1000, 0, NOW + 30_000), 60),  # perhaps a ban
         (RateLimit(0, 0, 0), 60),  # a ban without headers
         (RateLimit(1000, 0, NOW + 3_600_000), 60),  # clocks that disagree by an hour
         (RateLimit(1000, 0, NOW - 3_600_000), 60),

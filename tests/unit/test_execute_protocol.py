@@ -578,6 +578,15 @@ def test_a_nearly_spent_rate_limit_makes_the_next_approval_wait(world: World) ->
     assert world.approve().status_code == 200
 
 
+def test_a_ban_on_one_read_is_heeded_whatever_the_others_say(world: World) -> None:
+    """Of four reads one was told 429: the next approval is BUSY for a minute."""
+    world.exchange.intercept = fault("GET /ticker/book", lambda: refusal(429, 105), times=1)
+    assert world.approve().status_code == 422
+    assert body(world.approve())["code"] == "BUSY"
+    world.clock.sleep(61)
+    assert world.approve().status_code == 200
+
+
 # The client
 
 
