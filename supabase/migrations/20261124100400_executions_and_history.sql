@@ -116,8 +116,8 @@ begin
             when 'OPEN' then new.status in ('PARTIALLY_FILLED', 'FILLED', 'CANCELED')
             when 'PARTIALLY_FILLED' then new.status in ('FILLED', 'CANCELED')
             -- A fact wins over a conclusion: an order of this execution exists after all.
-            when 'NOT_PLACED' then v_names_an_order
-            when 'REJECTED' then v_names_an_order
+            when 'NOT_PLACED' then v_names_an_order and new.status <> 'CLAIMED'
+            when 'REJECTED' then v_names_an_order and new.status not in ('CLAIMED', 'NOT_PLACED')
         end,
         false
     ) then
@@ -131,6 +131,7 @@ begin
             message = 'an execution names one order of the exchange and never another';
     end if;
     if new.filled_amount < old.filled_amount or new.filled_amount_quote < old.filled_amount_quote
+        or (old.filled_amount > 0 and new.fee < old.fee)
         or (old.fills_settled and not new.fills_settled) then
         raise exception using errcode = 'restrict_violation', message = 'fills grow and never shrink';
     end if;
@@ -289,7 +290,9 @@ begin
     if tg_op = 'UPDATE' then
         if to_jsonb(new) - '{amount,amount_quote,price,fee,fee_currency,executed_at,value_eur}'::text[]
             is distinct from to_jsonb(old) - '{amount,amount_quote,price,fee,fee_currency,executed_at,value_eur}'::text[]
-            or new.amount < old.amount or new.amount_quote < old.amount_quote then
+            or new.amount < old.amount
+            or (old.amount_quote is not null and coalesce(new.amount_quote < old.amount_quote, true))
+            or (old.fee is not null and coalesce(new.fee < old.fee, true)) then
             raise exception using errcode = 'restrict_violation', message = 'history grows and never shrinks';
         end if;
         return new;

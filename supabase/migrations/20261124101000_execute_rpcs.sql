@@ -373,7 +373,8 @@ declare
 begin
     if p_outcome <> 'placed' then
         -- GUARD: only what is still open takes a conclusion; a fact or a conclusion is never replaced by one.
-        if v_old.status not in ('CLAIMED', 'UNKNOWN') or (p_outcome = 'unknown' and v_old.status = 'UNKNOWN') then
+        if v_old.status not in ('CLAIMED', 'UNKNOWN') or v_old.exchange_order_id is not null
+            or (p_outcome = 'unknown' and v_old.status = 'UNKNOWN') then
             return jsonb_build_object('outcome', 'unchanged', 'execution', interlock.execution_json(v_old));
         end if;
         v_new.status := case p_outcome when 'unknown' then 'UNKNOWN' when 'rejected' then 'REJECTED' else 'NOT_PLACED' end;
@@ -425,8 +426,12 @@ begin
             null; -- nothing new: whoever resumed after an earlier record is not halted again
         elsif v_new.filled_amount > ((v_old.request ->> 'body')::jsonb ->> 'amount')::numeric then
             v_halt := format('execution %s filled more than was ordered', v_old.id);
+            perform interlock.write_audit('OVERFILLED', v_old.user_id, v_old.proposal_id, v_old.id,
+                jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
         elsif v_new.fee_currency = 'EUR' and v_new.fee > v_new.filled_amount_quote * c_taker_fee + 0.01 then
             v_halt := format('execution %s paid a dearer fee than 0.25 %%', v_old.id);
+            perform interlock.write_audit('DEARER_FEE', v_old.user_id, v_old.proposal_id, v_old.id,
+                jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
         end if;
     end if;
 
@@ -499,6 +504,7 @@ declare
     v_execution public.trade_executions;
     v_gate text := 'not asked';
     v_misfit text;
+    v_answer jsonb;
 begin
     if p_actor is null or p_actor not in ('execute', 'cleanup') then
         raise sqlstate 'PT400' using message = 'INVALID_RESULT', detail = 'The actor is execute or cleanup.';
@@ -554,7 +560,9 @@ begin
     end loop;
 
     perform set_config('interlock.gate_waived', 'on', true);
-    return interlock.apply_outcome(v_execution, p_outcome, p_order, p_response, p_error_code, interlock.clock());
+    v_answer := interlock.apply_outcome(v_execution, p_outcome, p_order, p_response, p_error_code, interlock.clock());
+    perform set_config('interlock.gate_waived', '', true);
+    return v_answer;
 end
 $$;
 comment on function public.record_execution_result(uuid, text, uuid, text, jsonb, jsonb, text) is

@@ -60,6 +60,8 @@ begin
         where job.enabled
             and job.next_run_at <= v_now
             and (job.lock_expires_at is null or job.lock_expires_at <= v_now)
+            -- More owners may be halted than went round above.
+            and interlock.effective_state(policy.trading_state) <> 'HALTED'
         order by job.next_run_at, job.id
         limit p_limit
         for update of job skip locked
@@ -74,7 +76,14 @@ begin
             -- A lease that expired is a worker that crashed: it counts as a failure of the job.
             consecutive_failures = job.consecutive_failures + (job.lock_expires_at is not null)::integer,
             last_error = case
-                when job.lock_expires_at is not null then format('worker %s did not finish', job.locked_by)
+                when job.lock_expires_at is not null then format(
+                    '%sworker %s did not finish',
+                    case
+                        when job.consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: '
+                        else ''
+                    end,
+                    job.locked_by
+                )
                 else job.last_error
             end,
             enabled = job.consecutive_failures + (job.lock_expires_at is not null)::integer < c_most_failures
@@ -194,11 +203,11 @@ begin
 
     perform pg_advisory_xact_lock(interlock.lock_class('user budget'), hashtext(v_job.user_id::text));
     perform pg_advisory_xact_lock(interlock.lock_class('account budget'), 0);
+    select * into v_job from public.scan_jobs as job where job.id = p_scan_job_id for share;
     v_now := interlock.clock();
 
     select * into v_call from public.gpt_usage_log as call where call.id = p_reservation_id;
     if not found then
-        select * into v_job from public.scan_jobs as job where job.id = p_scan_job_id for share;
         if v_job.lock_token is distinct from p_lock_token or v_job.lock_expires_at <= v_now then
             return jsonb_build_object('outcome', 'lease_lost', 'reason', null, 'daily_used', null, 'hourly_used', null);
         end if;
@@ -232,8 +241,9 @@ begin
     end if;
     select * into v_used from interlock.calls_used(v_job.user_id, v_now);
     return jsonb_build_object(
-        'outcome', case when v_call.status = 'SKIPPED' then 'refused' else 'reserved' end,
-        'reason', v_call.reason,
+        -- GUARD: one reservation is one call; what is settled is never handed out again.
+        'outcome', case v_call.status when 'RESERVED' then 'reserved' else 'refused' end,
+        'reason', case when v_call.status in ('RESERVED', 'SKIPPED') then v_call.reason else 'ALREADY_SETTLED' end,
         'daily_used', v_used.daily::text,
         'hourly_used', v_used.hourly::text
     );

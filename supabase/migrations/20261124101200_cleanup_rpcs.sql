@@ -114,6 +114,7 @@ begin
         cross join jsonb_array_elements_text(policy.policy -> 'allowlist') as item
         where item.value like '%-EUR'
     ) as watched
+    order by watched.market -- runs that overlap wait for each other in one order
     on conflict (market) do nothing;
 
     with taken as (
@@ -179,12 +180,13 @@ create function public.release_reconciliation(p_execution_id uuid, p_reason text
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
-    v_now timestamptz := interlock.clock();
+    v_now timestamptz;
     v_execution public.trade_executions;
     v_alarm boolean;
 begin
     perform interlock.act_as('cleanup');
     select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
+    v_now := interlock.clock();
     if v_execution.next_check_at is null then
         return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null, 'alarm', false);
     end if;
@@ -378,6 +380,7 @@ begin
         from public.trading_policies as policy
         join public.trading_owners as owner on owner.user_id = policy.user_id
         where policy.trading_state <> 'HALTED'
+        order by policy.user_id -- runs that overlap wait for each other in one order
     loop
         v_reason := interlock.failing_reason(v_owner.user_id, v_owner.loosened_at, v_now);
         continue when v_reason is null;
@@ -385,10 +388,15 @@ begin
             perform pg_advisory_xact_lock(interlock.lock_class('user gate'), hashtext(v_owner.user_id::text));
             update public.trading_policies
             set trading_state = 'HALTED', state_reason = v_reason
-            where user_id = v_owner.user_id and trading_state <> 'HALTED';
-            v_halted := v_halted || jsonb_build_array(jsonb_build_object('user_id', v_owner.user_id, 'reason', v_reason));
+            where user_id = v_owner.user_id
+                and trading_state <> 'HALTED'
+                -- Who loosened while this run waited for the gate has begun a new count.
+                and loosened_at = v_owner.loosened_at;
+            if found then
+                v_halted := v_halted || jsonb_build_array(jsonb_build_object('user_id', v_owner.user_id, 'reason', v_reason));
+            end if;
         exception
-            when lock_not_available then
+            when lock_not_available or deadlock_detected then
                 null; -- the next run, a minute later, tries again
         end;
     end loop;
@@ -450,6 +458,12 @@ begin
     if not found then
         raise sqlstate 'PT404' using message = 'MARKET_NOT_WATCHED', detail = 'This market is not watched.';
     end if;
+    -- All rows before the first halt: one who holds a row and waits for the controls would be waited for.
+    perform
+    from public.trade_executions as execution
+    where execution.id in (select interlock.as_uuid(item.value ->> 'clientOrderId') from jsonb_array_elements(p_orders) as item)
+    order by execution.id
+    for update;
     v_now := interlock.clock();
     if p_read_started_at > v_now then
         raise sqlstate 'PT400' using message = 'INVALID_COMPARISON', detail = 'A read cannot have started in the future.';
@@ -457,7 +471,7 @@ begin
 
     for v_order in select item.value from jsonb_array_elements(p_orders) as item loop
         v_client_id := interlock.as_uuid(v_order ->> 'clientOrderId');
-        select * into v_execution from public.trade_executions as execution where execution.id = v_client_id for update;
+        select * into v_execution from public.trade_executions as execution where execution.id = v_client_id;
         if v_execution.id is not null
             and interlock.order_misfit(v_order, v_execution) is null
             and (
@@ -475,6 +489,15 @@ begin
             perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
         else
             v_amount := case when v_order ->> 'filledAmount' ~ '^[0-9]{1,20}(\.[0-9]{1,30})?$' then (v_order ->> 'filledAmount')::numeric end;
+            update public.trade_history as history
+            set
+                amount = greatest(history.amount, v_amount),
+                amount_quote = greatest(history.amount_quote, (v_order ->> 'filledAmountQuote')::numeric),
+                fee = greatest(history.fee, (v_order ->> 'feePaid')::numeric)
+            where history.execution_id is null
+                and history.exchange_order_id = v_order ->> 'orderId'
+                and history.market = p_market
+                and history.amount < v_amount;
             if v_amount > 0 and v_order ->> 'side' in ('buy', 'sell') and not exists (
                 select from public.trade_history as history
                 where history.execution_id is null
@@ -504,6 +527,8 @@ begin
             v_new_intruders := v_new_intruders || jsonb_build_array(v_order ->> 'orderId');
         end if;
     end loop;
+
+    perform set_config('interlock.gate_waived', '', true);
 
     -- The mark moves only if this read joins the last one without a gap.
     if p_read_from_ms <= floor(extract(epoch from v_mark.read_to) * 1000) then
@@ -614,6 +639,13 @@ begin
         and not exists (select from public.audit_seals as seal where seal.seal = p_expected_head) then
         v_bad := 'the expected head is not in the chain: its tail was cut off';
     end if;
+    if v_bad is null and exists (
+        select
+        from interlock.unsealed_events as waiting
+        where not exists (select from public.audit_events as event where event.id = waiting.event_id)
+    ) then
+        v_bad := 'an event that waited for its seal is missing';
+    end if;
     return jsonb_build_object(
         'whole', v_bad is null, 'error', v_bad, 'verified_to', (v_next - 1)::text, 'head', v_previous,
         'more', exists (select from public.audit_seals as seal where seal.sequence >= v_next)
@@ -632,6 +664,8 @@ declare
     v_now timestamptz;
     v_execution public.trade_executions;
     v_has_order boolean;
+    v_shown text;
+    v_answer jsonb;
 begin
     if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0 then
         raise sqlstate 'PT400' using message = 'INVALID_SETTLEMENT', detail = 'A settlement by hand names who settles and why.';
@@ -659,18 +693,31 @@ begin
         raise sqlstate 'PT400' using
             message = 'INVALID_SETTLEMENT', detail = 'FILLED and CANCELED need the exchange''s own order object as evidence.';
     end if;
+    if v_has_order then
+        v_shown := interlock.status_from_exchange(p_evidence ->> 'status', coalesce(p_evidence ->> 'filledAmount', '0')::numeric);
+        if v_shown not in (p_status, 'UNKNOWN') then
+            raise sqlstate 'PT400' using
+                message = 'INVALID_SETTLEMENT', detail = format('The evidence shows %s, not %s.', v_shown, p_status);
+        end if;
+    elsif v_execution.exchange_order_id is not null then
+        raise sqlstate 'PT409' using
+            message = 'ORDER_EXISTS', detail = 'The exchange has this order; it is settled by its order object alone.';
+    end if;
     perform interlock.write_audit('SETTLED_BY_HAND', v_execution.user_id, v_execution.proposal_id, v_execution.id,
         jsonb_build_object('who', p_who, 'reason', p_reason, 'status', p_status, 'evidence', p_evidence));
     perform set_config('interlock.gate_waived', 'on', true);
     if v_has_order then
-        return interlock.apply_outcome(v_execution, 'placed', p_evidence, null, null, v_now);
+        -- A word of the exchange that nobody knows is read as the person says.
+        v_answer := interlock.apply_outcome(
+            v_execution, 'placed',
+            case when v_shown = 'UNKNOWN' then p_evidence || jsonb_build_object('status', lower(p_status)) else p_evidence end,
+            null, null, v_now);
+    else
+        v_answer := interlock.apply_outcome(
+            v_execution, case p_status when 'REJECTED' then 'rejected' else 'not_placed' end, null, null, 'SETTLED_BY_HAND', v_now);
     end if;
-    if v_execution.status not in ('CLAIMED', 'UNKNOWN') then
-        raise sqlstate 'PT409' using
-            message = 'ORDER_EXISTS', detail = 'The exchange has this order; it is settled by its order object alone.';
-    end if;
-    return interlock.apply_outcome(
-        v_execution, case p_status when 'REJECTED' then 'rejected' else 'not_placed' end, null, null, 'SETTLED_BY_HAND', v_now);
+    perform set_config('interlock.gate_waived', '', true);
+    return v_answer;
 end
 $$;
 comment on function public.settle_by_hand(uuid, text, text, text, jsonb) is
