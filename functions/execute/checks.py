@@ -23,56 +23,157 @@ _EXACT_DIGITS = 400
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, what it demands, the codes that it fails with, and whether it needs the market."""
+    """One check: its name, the codes that it fails with, what it demands, and the facts that decide it."""
 
     name: str
     codes: tuple[str, ...]
     demands: str
+    facts: tuple[str, ...]
     needs_market: bool = False
 
 
+_VALUE = ("order_value_eur", "used_eur", "limit_eur")
+_BOOK = ("current_price", "reference_price", "max_price_move_percent")
+
 CHECKS = (
-    Check("proposal_pending", ("PROPOSAL_NOT_PENDING",), "the proposal waits for a decision"),
-    Check("proposal_not_expired", ("PROPOSAL_EXPIRED",), "the proposal has not expired"),
-    Check("allowlist", ("ALLOWLIST_EMPTY", "NOT_ALLOWLISTED"), "the policy allows the market by name"),
-    Check("quote_currency", ("QUOTE_NOT_EUR",), "the market is quoted in EUR"),
+    Check("proposal_pending", ("PROPOSAL_NOT_PENDING",), "the proposal waits for a decision", ("status",)),
+    Check(
+        "proposal_not_expired", ("PROPOSAL_EXPIRED",), "the proposal has not expired", ("expires_at", "now")
+    ),
+    Check(
+        "allowlist",
+        ("ALLOWLIST_EMPTY", "NOT_ALLOWLISTED"),
+        "the policy allows the market by name",
+        ("market", "allowlist"),
+    ),
+    Check("quote_currency", ("QUOTE_NOT_EUR",), "the market is quoted in EUR", ("quote",)),
     Check(
         "order_size",
         ("SIZE_BELOW_MINIMUM", "SIZE_ABOVE_MAXIMUM"),
         "the order's value lies within the policy's minimum and maximum",
+        ("order_value_eur", "min_eur", "max_eur"),
     ),
-    Check("confidence", ("CONFIDENCE_TOO_LOW",), "the confidence reaches the policy's threshold"),
-    Check("cooldown", ("COOLDOWN_ACTIVE",), "the user's last trade in the asset is long enough ago"),
-    Check("anti_flip", ("ANTI_FLIP_ACTIVE",), "the user did not trade the other side a short while ago"),
-    Check("trading_state", ("TRADING_HALTED", "REDUCE_ONLY"), "neither the user nor everybody is halted"),
-    Check("daily_trades", ("DAILY_TRADES_EXHAUSTED",), "the user has a trade left on this UTC day"),
-    Check("daily_value", ("DAILY_VALUE_EXHAUSTED",), "the user has enough value left on this UTC day"),
-    Check("account_order", ("ACCOUNT_LIMIT_EXHAUSTED",), "the account's ceiling of one order is kept"),
-    Check("account_daily_value", ("ACCOUNT_LIMIT_EXHAUSTED",), "the account's ceiling of a UTC day is kept"),
-    Check("unsettled", ("UNSETTLED_EXECUTION",), "no other execution of the user is open in the market"),
-    Check("policy_complete", ("POLICY_INVALID",), "the policy is complete"),
-    Check("policy_unchanged", ("POLICY_CHANGED",), "the policy is the one that was read"),
-    Check("mode", ("MODE_MISMATCH",), "the function's mode is the registered one"),
-    Check("account", ("WRONG_ACCOUNT",), "operator id and trade key are the registered ones"),
-    Check("reconciliation", ("RECONCILIATION_STALE",), "orders were compared with approvals a while ago"),
-    Check("price_moved", ("PRICE_MOVED",), "the current price is within the collar of the reference", True),
-    Check("spread", ("SPREAD_TOO_WIDE",), "the spread is within the policy's bound", True),
+    Check(
+        "confidence",
+        ("CONFIDENCE_TOO_LOW",),
+        "the confidence reaches the policy's threshold",
+        ("confidence", "min_confidence"),
+    ),
+    Check(
+        "cooldown",
+        ("COOLDOWN_ACTIVE",),
+        "the user's last trade in the asset is long enough ago, or the owner overrides",
+        ("asset", "last_trade_at", "until", "minutes", "overridden"),
+    ),
+    Check(
+        "anti_flip",
+        ("ANTI_FLIP_ACTIVE",),
+        "the user's last trade of the other side is long enough ago, or the owner overrides",
+        ("asset", "last_opposite_trade_at", "until", "minutes", "overridden"),
+    ),
+    Check(
+        "trading_state",
+        ("TRADING_HALTED", "REDUCE_ONLY"),
+        "neither the user nor everybody is halted; a buy needs both active",
+        ("global_state", "global_reason", "owner_state", "owner_reason"),
+    ),
+    Check(
+        "daily_trades",
+        ("DAILY_TRADES_EXHAUSTED",),
+        "the user has a trade left on this UTC day",
+        ("used", "limit"),
+    ),
+    Check("daily_value", ("DAILY_VALUE_EXHAUSTED",), "the user has the value left on this UTC day", _VALUE),
+    Check("account_order", ("ACCOUNT_LIMIT_EXHAUSTED",), "the account's ceiling of one order holds", _VALUE),
+    Check(
+        "account_daily_value",
+        ("ACCOUNT_LIMIT_EXHAUSTED",),
+        "the account's ceiling of a UTC day holds, over all owners",
+        _VALUE,
+    ),
+    Check(
+        "unsettled",
+        ("UNSETTLED_EXECUTION",),
+        "no other execution of the user in the market may still trade",
+        ("market", "execution_id"),
+    ),
+    Check("policy_complete", ("POLICY_INVALID",), "the policy is complete", ()),
+    Check(
+        "policy_unchanged",
+        ("POLICY_CHANGED",),
+        "the policy is the one that was read",
+        ("judged_by", "read", "proposed_under"),
+    ),
+    Check(
+        "mode", ("MODE_MISMATCH",), "the function's mode is the registered one", ("function", "registered")
+    ),
+    Check(
+        "account",
+        ("WRONG_ACCOUNT",),
+        "operator id and trade key are the registered ones",
+        (
+            "operator_id",
+            "registered_operator_id",
+            "trade_key_fingerprint",
+            "registered_trade_key_fingerprint",
+        ),
+    ),
+    Check(
+        "reconciliation",
+        ("RECONCILIATION_STALE",),
+        "cleanup compared orders with approvals a short while ago",
+        ("reconciled_at", "now", "limit_minutes"),
+    ),
+    Check(
+        "price_moved",
+        ("PRICE_MOVED",),
+        "the current price is within the collar of the reference price",
+        _BOOK,
+        True,
+    ),
+    Check(
+        "spread",
+        ("SPREAD_TOO_WIDE",),
+        "the spread is within the policy's bound",
+        ("bid", "ask", "max_spread_percent"),
+        True,
+    ),
     Check(
         "limit_collar",
         ("LIMIT_OUTSIDE_COLLAR",),
-        "a limit price is within the collar of the reference and of the current price",
+        "a limit price is within the collar of the reference price and of the current one",
+        ("limit_price", "sent_price", "worst_price", *_BOOK),
         True,
     ),
-    Check("market_trading", ("MARKET_NOT_TRADING",), "the market is trading", True),
+    Check("market_trading", ("MARKET_NOT_TRADING",), "the market is trading", ("status",), True),
     Check(
         "market_minimum",
         ("BELOW_MARKET_MINIMUM",),
         "the rounded order meets the market's minimums, maximums and precision",
+        ("amount", "price", "value", "min_amount", "min_value"),
         True,
     ),
-    Check("order_exists", ("ORDER_EXISTS",), "no order at the exchange carries the proposal's id", True),
-    Check("clock", ("CLOCK_SKEW",), "the exchange's clock agrees", True),
-    Check("window", ("TOO_LATE",), "more than half of the access window is left", True),
+    Check(
+        "order_exists",
+        ("ORDER_EXISTS",),
+        "no order at the exchange carries the proposal's id",
+        (),
+        True,
+    ),
+    Check(
+        "clock",
+        ("CLOCK_SKEW",),
+        "the clocks of exchange, function and database agree",
+        ("exchange_time_ms", "own_accepted"),
+        True,
+    ),
+    Check(
+        "window",
+        ("TOO_LATE",),
+        "more than half of the access window is left",
+        ("age_ms", "access_window_ms"),
+        True,
+    ),
 )
 
 MARKET_CHECKS = tuple(check for check in CHECKS if check.needs_market)

@@ -227,6 +227,15 @@ def test_a_fact_that_cannot_be_read_fails_every_check_that_needs_it(fact: str, c
     assert all(given[name].facts == {"unread": UNREAD.why} for name in codes)
 
 
+def test_a_passing_verdict_carries_the_facts_of_the_registry() -> None:
+    """What the documents say a check looks at is what it looked at."""
+    named = {check.name: check.facts for check in MARKET_CHECKS}
+    given = verdicts(wish("buy", amount_quote="25", limit_price="50000"))
+    assert {name: set(verdict.facts) for name, verdict in given.items()} == {
+        name: set(facts) for name, facts in named.items()
+    }
+
+
 def test_every_verdict_carries_its_facts_as_text() -> None:
     """Numbers in facts are text, so that no digit is lost on the way to the database."""
     for verdict in verdicts(wish("buy", amount_quote="25", limit_price="50000")).values():
