@@ -7,19 +7,32 @@ from collections.abc import Iterator
 import pytest
 
 from local import stack
-from local.world import World
-from tests.database.harness import Caller, TestDatabase, opened
+from local.stack import Stack
+from tests.database.harness import MUTANT, STACK, Caller, TestDatabase, opened
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Stack:
+    """Where fresh databases are made: the world's stack, unless whoever runs the tests brings one."""
+    brought = request.config.stash.get(STACK, None)
+    if brought is not None:
+        return brought
+    found: Stack = request.getfixturevalue("place").stack
+    return found
 
 
 @pytest.fixture
-def db(place: World) -> Iterator[TestDatabase]:
+def db(server: Stack, request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
     """A database that only the migrations built: clock stopped at noon, trading live and open."""
-    url = stack.fresh_database(place.stack)
+    url = stack.fresh_database(server)
     try:
         with opened(url) as database:
+            mutant = request.config.stash.get(MUTANT, None)
+            if mutant is not None:
+                database.script(mutant)
             yield database
     finally:
-        stack.drop_database(place.stack, url)
+        stack.drop_database(server, url)
 
 
 @pytest.fixture

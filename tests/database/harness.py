@@ -12,8 +12,16 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
+
+from local.stack import Stack
+
+STACK = pytest.StashKey[Stack]()
+"""Of a run of pytest: the stack that it brings for the databases."""
+MUTANT = pytest.StashKey[str]()
+"""Of a run of pytest: SQL that takes one mechanism out of every database (tests/mutants)."""
 
 NAMESPACE = UUID("7f0c1d8e-5a3b-5c1e-9a64-1b2f3c4d5e6f")
 FINGERPRINT = "0123456789abcdef"
@@ -71,6 +79,13 @@ class Caller:
         assert row is not None
         return row[0]
 
+    def outcome(self, rpc: str, **parameters: object) -> Any:
+        """The answer of an RPC, or the refusal that it raised."""
+        try:
+            return self.call(rpc, **parameters)
+        except Refused as refused:
+            return refused
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """The rows of a query with %s placeholders."""
         return self.connection.execute(query, values).fetchall()
@@ -98,6 +113,10 @@ class TestDatabase:
     def do(self, query: str, *values: object) -> None:
         """A statement as the schema's owner."""
         self.admin.execute(query, values)
+
+    def script(self, statements: str) -> None:
+        """Many statements at once, in one transaction."""
+        self.admin.execute(statements.encode())
 
     # Callers
 
