@@ -1,8 +1,37 @@
 -- Purpose: what every later migration stands on.
--- Objects: schema interlock; interlock.clock, execution_id, digest, row_json, lock classes.
+-- Objects: schema interlock; interlock.taken_from_phase_1, clock, execution_id, digest, row_json, lock classes.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+
+create schema interlock;
+comment on schema interlock is
+    'Internals of Interlock: rules, locks and marks. No API exposes this schema.';
+revoke all on schema interlock from public;
+
+create table interlock.taken_from_phase_1 (
+    statement text primary key
+);
+alter table interlock.taken_from_phase_1 enable row level security;
+create policy nobody_reads on interlock.taken_from_phase_1 for select to service_role using (false);
+comment on table interlock.taken_from_phase_1 is
+    'What the upgrade takes from a project that had phase 1: default privileges, grants and policies. supabase/rollback/ gives it back.';
+comment on column interlock.taken_from_phase_1.statement is 'The statement that gives it back.';
+
+insert into interlock.taken_from_phase_1 (statement)
+select 'alter default privileges grant execute on functions to public'
+where not exists (
+    select from pg_catalog.pg_default_acl as stored
+    where pg_get_userbyid(stored.defaclrole) = current_user and stored.defaclnamespace = 0 and stored.defaclobjtype = 'f'
+)
+union all
+select format('alter default privileges in schema public grant execute on functions to %I', pg_get_userbyid(granted.grantee))
+from pg_catalog.pg_default_acl as stored
+cross join lateral aclexplode(stored.defaclacl) as granted
+where pg_get_userbyid(stored.defaclrole) = current_user
+    and stored.defaclnamespace = 'public'::regnamespace
+    and stored.defaclobjtype = 'f'
+    and pg_get_userbyid(granted.grantee) in ('anon', 'authenticated', 'service_role');
 
 -- Nothing is executable or readable unless a migration says so.
 alter default privileges revoke execute on functions from public;
@@ -10,11 +39,6 @@ alter default privileges in schema public revoke execute on functions from anon,
 
 create schema if not exists extensions;
 create extension if not exists "uuid-ossp" with schema extensions;
-
-create schema interlock;
-comment on schema interlock is
-    'Internals of Interlock: rules, locks and marks. No API exposes this schema.';
-revoke all on schema interlock from public;
 
 create function interlock.clock() returns timestamptz
 language sql volatile set search_path = ''

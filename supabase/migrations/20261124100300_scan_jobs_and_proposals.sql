@@ -4,10 +4,81 @@
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+-- Instants in `legacy` are written in one time zone, whatever the session's is.
+set local timezone = 'UTC';
 
+-- Phase 1's grants and policies would let more people in than phase 2 does.
+do $$
+declare
+    v_policy record;
+    v_search_path text := current_setting('search_path');
+begin
+    -- Without a path every name in an expression is written with its schema.
+    perform set_config('search_path', '', true);
+    for v_policy in
+        select
+            policy.polname as name,
+            relation.oid::regclass as place,
+            format(
+                'create policy %I on %s as %s for %s to %s%s%s',
+                policy.polname,
+                relation.oid::regclass,
+                case when policy.polpermissive then 'permissive' else 'restrictive' end,
+                case policy.polcmd
+                    when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all'
+                end,
+                (
+                    select string_agg(coalesce(quote_ident(pg_get_userbyid(nullif(role.oid, 0))), 'public'), ', ')
+                    from unnest(policy.polroles) as role (oid)
+                ),
+                ' using (' || pg_get_expr(policy.polqual, relation.oid) || ')',
+                ' with check (' || pg_get_expr(policy.polwithcheck, relation.oid) || ')'
+            ) as statement
+        from pg_catalog.pg_policy as policy
+        join pg_catalog.pg_class as relation on relation.oid = policy.polrelid
+        where relation.oid in (to_regclass('public.scan_jobs'), to_regclass('public.trade_proposals'))
+    loop
+        insert into interlock.taken_from_phase_1 (statement) values (v_policy.statement);
+        execute format('drop policy %I on %s', v_policy.name, v_policy.place);
+    end loop;
+    perform set_config('search_path', v_search_path, true);
+
+    insert into interlock.taken_from_phase_1 (statement)
+    select format('alter table public.%I disable row level security', relation.relname)
+    from pg_catalog.pg_class as relation
+    where relation.oid in (to_regclass('public.scan_jobs'), to_regclass('public.trade_proposals'))
+        and not relation.relrowsecurity;
+
+    insert into interlock.taken_from_phase_1 (statement)
+    select format(
+        'grant %s%s on table public.%I to %s%s',
+        access.privilege_type,
+        ' (' || quote_ident(access.field) || ')',
+        relation.relname,
+        coalesce(quote_ident(pg_get_userbyid(nullif(access.grantee, 0))), 'public'),
+        case when access.is_grantable then ' with grant option' end
+    )
+    from pg_catalog.pg_class as relation
+    cross join lateral (
+        select granted.*, null::name as field
+        from aclexplode(relation.relacl) as granted
+        union all
+        select granted.*, field.attname
+        from pg_catalog.pg_attribute as field
+        cross join lateral aclexplode(field.attacl) as granted
+        where field.attrelid = relation.oid and not field.attisdropped
+    ) as access
+    where relation.oid in (to_regclass('public.scan_jobs'), to_regclass('public.trade_proposals'))
+        and (access.grantee = 0 or pg_get_userbyid(access.grantee) in ('anon', 'authenticated', 'service_role'));
+end
+$$;
+
+-- On an empty project phase 1's tables are made first: from here on there is one way up and one schema.
 create table if not exists public.scan_jobs (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null,
+    policy jsonb,
+    status text,
     next_run_at timestamptz,
     last_run_at timestamptz,
     created_at timestamptz not null default interlock.clock()
@@ -17,7 +88,7 @@ create table if not exists public.trade_proposals (
     user_id uuid not null,
     scan_job_id uuid references public.scan_jobs (id),
     asset text not null,
-    side text,
+    side text not null,
     amount numeric,
     confidence numeric,
     allowlist text[],
@@ -26,7 +97,7 @@ create table if not exists public.trade_proposals (
     expires_at timestamptz,
     created_at timestamptz not null default interlock.clock()
 );
-revoke all on table public.scan_jobs, public.trade_proposals from anon, authenticated, service_role;
+revoke all on table public.scan_jobs, public.trade_proposals from public, anon, authenticated, service_role;
 
 -- scan_jobs
 
@@ -46,6 +117,8 @@ alter table public.scan_jobs
     alter column next_run_at set default interlock.clock(),
     -- squawk-ignore adding-not-nullable-field -- phase 1 has a job an owner; the scan takes no time
     alter column next_run_at set not null,
+    -- squawk-ignore ban-drop-default -- a new job has no phase-1 status
+    alter column status drop default,
     alter column created_at set default interlock.clock(),
     add constraint user_exists foreign key (user_id) references auth.users (id) on delete restrict not valid,
     add constraint lock_is_whole check (num_nulls(locked_at, locked_by, lock_expires_at) in (0, 3)),
@@ -55,12 +128,13 @@ alter table public.scan_jobs
     add constraint error_is_short check (length(last_error) <= 1000);
 
 -- A policy that parses moves to trading_policies; one that does not leaves its job disabled, saying why.
+-- Of several jobs of one owner, the oldest active one that parses is enabled, and its policy is the one that moves.
 insert into public.trading_policies (user_id, policy)
 select distinct on (job.user_id) job.user_id, interlock.complete_policy(job.legacy -> 'policy')
 from public.scan_jobs as job
 where interlock.policy_error(interlock.complete_policy(job.legacy -> 'policy')) is null
     and exists (select from auth.users as account where account.id = job.user_id)
-order by job.user_id, job.created_at, job.id
+order by job.user_id, job.legacy ->> 'status' is distinct from 'active', job.created_at, job.id
 on conflict (user_id) do nothing;
 
 with parsed as (
@@ -101,6 +175,8 @@ comment on table public.scan_jobs is
     'One scheduled scan an owner: when it runs next, which worker holds it, and what went wrong last. Made by schedule_scan.';
 comment on column public.scan_jobs.id is 'Made here.';
 comment on column public.scan_jobs.user_id is 'The owner it scans for.';
+comment on column public.scan_jobs.policy is 'The policy as phase 1 had it. Nothing reads it: the one that counts is in trading_policies.';
+comment on column public.scan_jobs.status is 'The status as phase 1 had it. Nothing reads it: enabled is what counts.';
 comment on column public.scan_jobs.enabled is 'Switched by schedule_scan; off after ten failures in a row.';
 comment on column public.scan_jobs.next_run_at is 'Due from this time on.';
 comment on column public.scan_jobs.last_run_at is 'When a scan last finished.';
@@ -248,6 +324,8 @@ create trigger content_is_fixed_and_status_moves_forward
 before update on public.trade_proposals
 for each row execute function interlock.proposal_is_fixed();
 
+-- squawk-ignore require-concurrent-index-deletion -- phase 1 is stopped; proposals_by_user serves what it served
+drop index if exists public.trade_proposals_user_id;
 create index pending_proposals_by_user on public.trade_proposals (user_id, created_at) where status = 'PENDING';
 create index proposals_by_user on public.trade_proposals (user_id, created_at);
 create index proposals_to_expire on public.trade_proposals (expires_at) where status = 'PENDING';

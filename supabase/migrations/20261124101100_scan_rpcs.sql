@@ -89,7 +89,9 @@ begin
             enabled = job.consecutive_failures + (job.lock_expires_at is not null)::integer < c_most_failures
         from due
         where due.id = job.id
-        returning job.*, due.policy, due.policy_hash
+        returning
+            job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, job.enabled,
+            due.policy, due.policy_hash
     )
     select coalesce(
         jsonb_agg(

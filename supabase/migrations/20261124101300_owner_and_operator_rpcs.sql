@@ -116,7 +116,7 @@ begin
         where id = v_job.id
         returning * into v_job;
     end if;
-    return interlock.row_json(to_jsonb(v_job)) - '{lock_token,finished_token,legacy}'::text[];
+    return interlock.row_json(to_jsonb(v_job)) - '{lock_token,finished_token,legacy,policy,status}'::text[];
 end
 $$;
 comment on function public.schedule_scan(boolean) is

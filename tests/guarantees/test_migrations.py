@@ -79,7 +79,13 @@ def test_row_level_security_is_on_for_every_table(migrated: psycopg.Connection) 
         where space.nspname in ('public', 'interlock') and relation.relkind = 'r' and relation.relrowsecurity
         """
     ).fetchall()
-    assert {row[0] for row in rows} == {*TABLES, "unsealed_events", "market_marks", "absence_rounds"}
+    assert {row[0] for row in rows} == {
+        *TABLES,
+        "unsealed_events",
+        "market_marks",
+        "absence_rounds",
+        "taken_from_phase_1",
+    }
 
 
 def test_a_proposal_has_one_execution_by_constraint(migrated: psycopg.Connection) -> None:
