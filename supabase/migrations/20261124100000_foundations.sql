@@ -1,5 +1,5 @@
 -- Purpose: what every later migration stands on.
--- Objects: schema interlock; interlock.taken_from_phase_1, clock, execution_id, digest, row_json, lock classes.
+-- Objects: schema interlock; interlock.taken_from_phase_1, clock, execution_id, digest, row_json, as_uuid, as_decimal, broken_rule, lock classes, never.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -75,6 +75,33 @@ as $$
 $$;
 comment on function interlock.row_json(jsonb) is
     'A row for an answer: its numbers as text, so that no reader passes money or a 64-bit integer through a float. Documents stored in a column stay as they are.';
+
+create function interlock.as_uuid(p_text text) returns uuid
+language sql immutable strict parallel safe set search_path = ''
+as $$
+    select case when p_text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_text::uuid end
+$$;
+comment on function interlock.as_uuid(text) is 'A text as a uuid, or null when it is none.';
+
+create function interlock.as_decimal(p_text text) returns numeric
+language sql immutable strict parallel safe set search_path = ''
+as $$
+    select case when p_text ~ '^-?[0-9]{1,20}(\.[0-9]{1,30})?$' then p_text::numeric end
+$$;
+comment on function interlock.as_decimal(text) is
+    'A text as a number, or null when it is no plain decimal: no exponent, no NaN, nothing infinite.';
+
+create function interlock.broken_rule(p_constraint text, p_column text, p_message text) returns text
+language sql immutable parallel safe set search_path = ''
+as $$
+    select case
+        when p_constraint <> '' then format('It breaks the rule "%s".', replace(p_constraint, '_', ' '))
+        when p_column <> '' then format('%s must not be empty.', p_column)
+        else upper(left(p_message, 1)) || substr(p_message, 2, 300) || '.'
+    end
+$$;
+comment on function interlock.broken_rule(text, text, text) is
+    'The sentence for a row that its table refused: the constraint by its name, which is a rule, or the column that was empty.';
 
 -- Advisory locks are (class, key) pairs, so that one look at pg_locks says what is held.
 create function interlock.lock_class(p_kind text) returns integer

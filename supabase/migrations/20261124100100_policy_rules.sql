@@ -93,7 +93,7 @@ begin
         return format('%s must be a%s number %s', v_name, case p_type when 'integer' then ' whole' else '' end, v_range);
     end if;
     if v_text::numeric < p_least or v_text::numeric > p_most then
-        return format('%s must be %s, not %s', v_name, v_range, v_text);
+        return format('%s must be %s, not %s', v_name, v_range, left(v_text, 60));
     end if;
     return null;
 end
@@ -121,7 +121,7 @@ begin
         if v_given is distinct from v_wanted then
             select format(
                 '%s %s',
-                array_to_string(v_path || min(name.key), '.'),
+                array_to_string(v_path || left(min(name.key), 60), '.'),
                 case when min(name.key) = any (v_wanted) then 'is missing' else 'is not a field of a policy' end
             )
             into v_error

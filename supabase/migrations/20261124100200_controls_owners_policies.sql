@@ -30,7 +30,8 @@ create table public.trading_controls (
     constraint order_ceiling_is_an_amount check (max_order_eur >= 0 and max_order_eur < 'Infinity'),
     constraint daily_ceiling_is_an_amount check (max_daily_value_eur >= 0 and max_daily_value_eur < 'Infinity'),
     constraint call_ceiling_is_a_count check (max_daily_gpt_calls >= 0),
-    constraint token_ceiling_is_a_count check (max_daily_gpt_tokens >= 0)
+    constraint token_ceiling_is_a_count check (max_daily_gpt_tokens >= 0),
+    constraint comparison_has_a_time check (reconciled_at > '-infinity' and reconciled_at < 'infinity')
 );
 insert into public.trading_controls default values;
 

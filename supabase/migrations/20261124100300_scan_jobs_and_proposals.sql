@@ -254,12 +254,19 @@ alter table public.trade_proposals
     ),
     add constraint confidence_is_0_to_100 check (legacy is not null or coalesce(confidence between 0 and 100, false)),
     add constraint amounts_are_finite check (
-        coalesce(amount, 1) < 'Infinity' and coalesce(amount_quote, 1) < 'Infinity'
-        and coalesce(limit_price, 1) < 'Infinity' and coalesce(reference_price, 1) < 'Infinity'
-        and coalesce(confidence, 1) < 'Infinity'
+        coalesce(amount, 1) < 'Infinity' and coalesce(amount, 1) > '-Infinity'
+        and coalesce(amount_quote, 1) < 'Infinity' and coalesce(amount_quote, 1) > '-Infinity'
+        and coalesce(limit_price, 1) < 'Infinity' and coalesce(limit_price, 1) > '-Infinity'
+        and coalesce(reference_price, 1) < 'Infinity' and coalesce(reference_price, 1) > '-Infinity'
+        and coalesce(confidence, 1) < 'Infinity' and coalesce(confidence, 1) > '-Infinity'
     ),
     add constraint rationale_is_short check (legacy is not null or length(rationale) <= 4000),
-    add constraint it_expires check (legacy is not null or coalesce(expires_at > created_at, false)),
+    add constraint sources_are_short check (
+        length(model) <= 200 and length(prompt_version) <= 200 and length(input_hash) <= 200
+    ),
+    add constraint it_expires_within_a_day check (
+        legacy is not null or coalesce(expires_at > created_at and expires_at <= created_at + interval '24 hours', false)
+    ),
     add constraint policy_is_kept check (
         legacy is not null or (policy_hash is not null and policy_snapshot is not null)
     );

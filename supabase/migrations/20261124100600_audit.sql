@@ -79,7 +79,11 @@ for each row execute function interlock.queue_for_sealing();
 create function interlock.actor() returns text
 language sql stable set search_path = ''
 as $$
-    select coalesce(nullif(current_setting('interlock.actor', true), ''), current_setting('role', true), session_user::text)
+    select coalesce(
+        nullif(current_setting('interlock.actor', true), ''),
+        nullif(current_setting('role', true), 'none'),
+        session_user::text
+    )
 $$;
 comment on function interlock.actor() is 'Who acts: set by each RPC for its transaction; the database role for a direct edit.';
 
@@ -127,11 +131,15 @@ begin
             if tg_op = 'INSERT' then
                 perform interlock.write_audit('PROPOSAL_STORED', new.user_id, new.id, null,
                     v_new - '{policy_snapshot,market_snapshot}'::text[]);
+            elsif tg_op = 'DELETE' then
+                perform interlock.write_audit('PROPOSAL_DELETED', old.user_id, old.id, null, v_old);
             elsif new.status is distinct from old.status and new.status in ('EXPIRED', 'DECLINED') then
                 perform interlock.write_audit('PROPOSAL_' || new.status, new.user_id, new.id, null, '{}');
             end if;
         when 'scan_jobs' then
-            if tg_op = 'INSERT' or new.enabled is distinct from old.enabled then
+            if tg_op = 'DELETE' then
+                perform interlock.write_audit('SCAN_DELETED', old.user_id, null, null, v_old - 'lock_token');
+            elsif tg_op = 'INSERT' or new.enabled is distinct from old.enabled then
                 perform interlock.write_audit(
                     case when new.enabled then 'SCAN_ENABLED' else 'SCAN_DISABLED' end,
                     new.user_id, null, null,
@@ -160,9 +168,9 @@ create trigger z_audit after insert or update on public.trade_executions
 for each row execute function interlock.audit_change();
 create trigger z_audit after insert or update on public.trade_history
 for each row execute function interlock.audit_change();
-create trigger z_audit after insert or update on public.trade_proposals
+create trigger z_audit after insert or update or delete on public.trade_proposals
 for each row execute function interlock.audit_change();
-create trigger z_audit after insert or update of enabled on public.scan_jobs
+create trigger z_audit after insert or update of enabled or delete on public.scan_jobs
 for each row execute function interlock.audit_change();
 create trigger z_audit after update on public.trading_controls
 for each row execute function interlock.audit_change();

@@ -1,5 +1,6 @@
 -- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
--- Objects: interlock.wait_for, interlock.change_holds_a_gate, interlock.row_is_versioned and their triggers.
+-- Objects: interlock.change_holds_a_gate, user_is_fixed, controls_are_versioned, policies_are_versioned, owner_leaves, halt
+--          and their triggers; interlock.market_marks.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
 set local lock_timeout = '5s';
@@ -34,6 +35,29 @@ for each statement execute function interlock.change_holds_a_gate();
 create trigger a_change_holds_a_gate
 before delete on public.trading_owners
 for each statement execute function interlock.change_holds_a_gate();
+
+create function interlock.user_is_fixed() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    raise exception using
+        errcode = 'restrict_violation',
+        message = format('a row of %I.%I stays with its user', tg_table_schema, tg_table_name),
+        hint = 'Delete the row and make another, so that both are audited.';
+end
+$$;
+comment on function interlock.user_is_fixed() is
+    'Trigger: no edit hands a row to another user, which would end an ownership without a word.';
+create trigger a_row_stays_with_its_user before update of user_id on public.trading_owners
+for each row when (new.user_id is distinct from old.user_id) execute function interlock.user_is_fixed();
+create trigger a_row_stays_with_its_user before update of user_id on public.trading_policies
+for each row when (new.user_id is distinct from old.user_id) execute function interlock.user_is_fixed();
+create trigger a_row_stays_with_its_user before update of user_id on public.scan_jobs
+for each row when (new.user_id is distinct from old.user_id) execute function interlock.user_is_fixed();
+create trigger rows_are_never_truncated before truncate on public.trading_owners
+for each statement execute function interlock.never();
+create trigger rows_are_never_truncated before truncate on public.trading_policies
+for each statement execute function interlock.never();
 
 create trigger the_row_is_never_deleted
 before delete on public.trading_controls

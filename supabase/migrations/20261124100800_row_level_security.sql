@@ -1,4 +1,5 @@
--- Purpose: who sees which rows. Owners read their own; the secret key reads all; rows are written by RPCs alone.
+-- Purpose: who sees which rows. Owners read their own, for as long as they are owners; the secret key reads all; rows are
+--          written by RPCs alone.
 -- Objects: grants and policies of every table. Exceptions: the secret key names owners and edits the controls.
 
 set local lock_timeout = '5s';
@@ -17,18 +18,26 @@ begin
         execute format('alter table public.%I enable row level security', v_table);
         execute format('revoke all on table public.%I from anon, authenticated, service_role', v_table);
         execute format('grant select on table public.%I to service_role', v_table);
-        if v_table not in ('trading_controls', 'audit_seals') then
+        if v_table not in ('trading_controls', 'trading_owners', 'audit_seals') then
             execute format('grant select on table public.%I to authenticated', v_table);
             execute format(
-                'create policy owners_read_their_own on public.%I for select to authenticated using ((select auth.uid()) = user_id)',
+                'create policy owners_read_their_own on public.%I for select to authenticated using ('
+                'user_id = (select auth.uid())'
+                ' and (select exists (select from public.trading_owners as owner where owner.user_id = (select auth.uid()))))',
                 v_table
             );
         end if;
     end loop;
 end
 $$;
+grant select on table public.trading_owners to authenticated;
+create policy owners_read_their_own on public.trading_owners for select to authenticated
+using (user_id = (select auth.uid()));
+create policy the_secret_key_alone_reads on public.audit_seals for select to service_role using (true);
 alter table interlock.unsealed_events enable row level security;
+create policy nobody_reads on interlock.unsealed_events for select to service_role using (false);
 alter table interlock.market_marks enable row level security;
+create policy nobody_reads on interlock.market_marks for select to service_role using (false);
 
 grant select (trading_state, mode) on table public.trading_controls to authenticated;
 create policy owners_read_state_and_mode on public.trading_controls for select to authenticated

@@ -368,7 +368,10 @@ begin
                 (v_name = 'order_exists' and p_mode = 'dry_run') or (v_name = 'limit_collar' and p_order_type = 'market')
             ) then v_found -> 0
             when v_found #>> '{0,verdict}' = 'FAILED' and v_found #>> '{0,code}' is not null then v_found -> 0
-            else interlock.undecided(v_name, 'NOT_EVALUATED', coalesce(v_found #> '{0,facts}', '{}'))
+            else interlock.undecided(
+                v_name, 'NOT_EVALUATED',
+                case jsonb_typeof(v_found #> '{0,facts}') when 'object' then v_found #> '{0,facts}' else '{}' end
+            )
         end;
     end loop;
     return v_checks;
@@ -399,6 +402,13 @@ begin
         when others then
             return 'the body must be JSON';
     end;
+    if jsonb_typeof(v_body) <> 'object' then
+        return 'the body must be a JSON object';
+    end if;
+    -- Of a field that is there twice jsonb keeps the last one; the exchange may read the first.
+    if (select count(*) from json_object_keys(p_body::json)) <> (select count(*) from jsonb_object_keys(v_body)) then
+        return 'the body names a field twice';
+    end if;
     if v_body - '{market,side,orderType,amount,price,timeInForce,clientOrderId,operatorId}'::text[] <> '{}' then
         return 'the body has a field that an order of ours never has';
     end if;

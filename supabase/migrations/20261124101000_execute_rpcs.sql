@@ -53,6 +53,10 @@ declare
     v_policy public.trading_policies;
     v_checks jsonb;
 begin
+    if p_proposal_id is null or p_mode is null or p_mode not in ('dry_run', 'live') then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_APPROVAL', detail = 'An approval names a proposal and the mode dry_run or live.';
+    end if;
     perform interlock.act_as('execute');
     perform interlock.require_owner(p_user_id);
     select * into v_proposal
@@ -271,7 +275,7 @@ as $$
 declare
     v_field text;
 begin
-    if jsonb_typeof(p_order) is distinct from 'object' or coalesce(p_order ->> 'orderId', '') = '' then
+    if jsonb_typeof(p_order) is distinct from 'object' or coalesce(length(p_order ->> 'orderId'), 0) not between 1 and 200 then
         return 'an order object with an orderId is needed';
     end if;
     if lower(p_order ->> 'clientOrderId') is distinct from p_execution.id::text
@@ -280,10 +284,16 @@ begin
         return 'the order''s clientOrderId, market and side must be the execution''s';
     end if;
     foreach v_field in array array['filledAmount', 'filledAmountQuote', 'feePaid'] loop
-        if coalesce(p_order ->> v_field, '0') !~ '^-?[0-9]{1,20}(\.[0-9]{1,30})?$' then
+        if interlock.as_decimal(coalesce(p_order ->> v_field, '0')) is null then
             return format('%s must be a decimal', v_field);
         end if;
+        if v_field <> 'feePaid' and interlock.as_decimal(p_order ->> v_field) < 0 then
+            return format('%s must not be negative', v_field);
+        end if;
     end loop;
+    if length(p_order ->> 'feeCurrency') > 20 then
+        return 'feeCurrency must be the name of a currency';
+    end if;
     return null;
 end
 $$;
@@ -512,6 +522,9 @@ begin
     if p_outcome is null or p_outcome not in ('placed', 'rejected', 'not_placed', 'unknown') then
         raise sqlstate 'PT400' using
             message = 'INVALID_RESULT', detail = 'The outcome is placed, rejected, not_placed or unknown.';
+    end if;
+    if length(p_error_code) > 200 then
+        raise sqlstate 'PT400' using message = 'INVALID_RESULT', detail = 'An error code has at most 200 characters.';
     end if;
     perform interlock.act_as(p_actor);
 

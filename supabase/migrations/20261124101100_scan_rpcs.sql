@@ -24,7 +24,9 @@ declare
     c_lease constant interval := '2 minutes';
     c_most_failures constant integer := 10;
     v_now timestamptz := interlock.clock();
+    v_disabled uuid[];
     v_jobs jsonb;
+    v_lost jsonb;
 begin
     if coalesce(length(p_instance_id), 0) not between 1 and 200 then
         raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'A worker has a name of 1 to 200 characters.';
@@ -53,7 +55,7 @@ begin
         and policy.user_id = job.user_id;
 
     with due as (
-        select job.id, policy.policy, policy.policy_hash
+        select job.id, policy.policy, policy.policy_hash, job.locked_by as lost_worker
         from public.scan_jobs as job
         join public.trading_owners as owner on owner.user_id = job.user_id
         join public.trading_policies as policy on policy.user_id = job.user_id
@@ -91,29 +93,41 @@ begin
         where due.id = job.id
         returning
             job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, job.enabled,
-            due.policy, due.policy_hash
+            due.policy, due.policy_hash, due.lost_worker
     )
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'id', taken.id,
-                'user_id', taken.user_id,
-                'lock_token', taken.lock_token,
-                'lock_expires_at', taken.lock_expires_at,
-                'due_at', taken.next_run_at,
-                'policy', taken.policy,
-                'policy_hash', taken.policy_hash
-            )
-            order by taken.next_run_at, taken.id
-        ) filter (where taken.enabled),
-        '[]'
-    )
-    into v_jobs
+    select
+        coalesce(array_agg(taken.id) filter (where not taken.enabled), '{}'),
+        coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'id', taken.id,
+                    'user_id', taken.user_id,
+                    'lock_token', taken.lock_token,
+                    'lock_expires_at', taken.lock_expires_at,
+                    'due_at', taken.next_run_at,
+                    'policy', taken.policy,
+                    'policy_hash', taken.policy_hash
+                )
+                order by taken.next_run_at, taken.id
+            ) filter (where taken.enabled),
+            '[]'
+        ),
+        coalesce(
+            jsonb_agg(
+                jsonb_build_object('scan_job_id', taken.id, 'user_id', taken.user_id, 'worker', taken.lost_worker)
+            ) filter (where taken.lost_worker is not null),
+            '[]'
+        )
+    into v_disabled, v_jobs, v_lost
     from taken;
+    perform interlock.write_audit('LOCK_EXPIRED', (lost.value ->> 'user_id')::uuid, null, null, lost.value - 'user_id')
+    from jsonb_array_elements(v_lost) as lost;
 
-    update public.scan_jobs
-    set locked_at = null, locked_by = null, lock_expires_at = null, lock_token = null
-    where not enabled and locked_at = v_now and locked_by = p_instance_id;
+    if v_disabled <> '{}' then
+        update public.scan_jobs
+        set locked_at = null, locked_by = null, lock_expires_at = null, lock_token = null
+        where id = any (v_disabled);
+    end if;
     return v_jobs;
 end
 $$;
@@ -306,13 +320,24 @@ declare
     v_call public.gpt_usage_log;
 begin
     if p_id is null or p_status is null or p_status not in ('SUCCEEDED', 'FAILED', 'RELEASED', 'SKIPPED')
-        or coalesce(p_prompt_tokens, 0) < 0 or coalesce(p_completion_tokens, 0) < 0 then
+        or coalesce(p_prompt_tokens, 0) not between 0 and 999999999999
+        or coalesce(p_completion_tokens, 0) not between 0 and 999999999999 then
         raise sqlstate 'PT400' using
             message = 'INVALID_USAGE',
             detail = 'Usage has an id, a status of SUCCEEDED, FAILED, RELEASED or SKIPPED, and token counts of 0 or more.';
     end if;
+    if p_status = 'SKIPPED' and (p_user_id is null or length(coalesce(p_purpose, 'scan_proposal')) not between 1 and 100) then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_USAGE', detail = 'A skipped call names its user and a purpose of 1 to 100 characters.';
+    end if;
     perform interlock.act_as('scan_tick');
     if p_status = 'SKIPPED' then
+        perform interlock.require_owner(p_user_id);
+        if p_scan_job_id is not null and not exists (
+            select from public.scan_jobs as job where job.id = p_scan_job_id and job.user_id = p_user_id
+        ) then
+            raise sqlstate 'PT404' using message = 'SCAN_JOB_NOT_FOUND', detail = 'The user has no such job.';
+        end if;
         insert into public.gpt_usage_log (id, user_id, scan_job_id, purpose, status, success, reason, model, created_at, settled_at)
         values (p_id, p_user_id, p_scan_job_id, coalesce(p_purpose, 'scan_proposal'), 'SKIPPED', false,
             left(p_reason, 1000), left(p_model, 200), v_now, v_now)
@@ -383,6 +408,8 @@ declare
     v_call jsonb;
     v_proposal public.trade_proposals;
     v_outcome text := 'finished';
+    v_rule text;
+    v_column text;
 begin
     if p_outcome is null or p_outcome not in ('proposed', 'held', 'failed', 'budget_exhausted', 'outage')
         or p_lock_token is null or jsonb_typeof(coalesce(p_usage, '[]')) <> 'array'
@@ -403,6 +430,12 @@ begin
             raise sqlstate 'PT400' using
                 message = 'INVALID_FINISH', detail = 'A call is settled as SUCCEEDED, FAILED or RELEASED.';
         end if;
+        if interlock.as_uuid(v_call ->> 'id') is null
+            or coalesce(v_call ->> 'prompt_tokens', '0') !~ '^[0-9]{1,12}$'
+            or coalesce(v_call ->> 'completion_tokens', '0') !~ '^[0-9]{1,12}$' then
+            raise sqlstate 'PT400' using
+                message = 'INVALID_FINISH', detail = 'A call has the id of its reservation and token counts of 0 or more.';
+        end if;
         perform interlock.settle_call(
             (v_call ->> 'id')::uuid, v_call ->> 'status', v_call ->> 'reason', v_call ->> 'model',
             (v_call ->> 'prompt_tokens')::bigint, (v_call ->> 'completion_tokens')::bigint, v_now
@@ -411,7 +444,7 @@ begin
 
     -- GUARD: only the lease's own token ends it; the tokens that were spent are settled all the same.
     if v_job.lock_token is distinct from p_lock_token then
-        select * into v_proposal from public.trade_proposals as proposal where proposal.id = (p_proposal ->> 'id')::uuid;
+        select * into v_proposal from public.trade_proposals as proposal where proposal.id = interlock.as_uuid(p_proposal ->> 'id') and proposal.scan_job_id = v_job.id;
         return jsonb_build_object(
             'outcome', case when v_job.finished_token = p_lock_token then 'already_finished' else 'lease_lost' end,
             'proposal', case when v_job.finished_token = p_lock_token and v_proposal.id is not null
@@ -425,24 +458,31 @@ begin
     join public.trading_owners as owner on owner.user_id = policy.user_id
     where policy.user_id = v_job.user_id;
     if p_outcome = 'proposed' then
-        if v_policy.policy_hash is distinct from p_policy_hash then
+        if v_policy.policy_hash is null or v_policy.policy_hash is distinct from p_policy_hash then
             -- GUARD: a proposal made under another policy is not stored; the job is due again at once.
             v_outcome := 'policy_changed';
         else
-            insert into public.trade_proposals (
-                id, user_id, scan_job_id, market, side, order_type, amount, amount_quote, limit_price, reference_price,
-                confidence, rationale, expires_at, policy_hash, policy_snapshot, model, prompt_version, input_hash,
-                market_snapshot, clamped, created_at
-            ) values (
-                (p_proposal ->> 'id')::uuid, v_job.user_id, v_job.id, p_proposal ->> 'market', p_proposal ->> 'side',
-                p_proposal ->> 'order_type', (p_proposal ->> 'amount')::numeric, (p_proposal ->> 'amount_quote')::numeric,
-                (p_proposal ->> 'limit_price')::numeric, (p_proposal ->> 'reference_price')::numeric,
-                (p_proposal ->> 'confidence')::numeric, p_proposal ->> 'rationale',
-                v_now + make_interval(mins => (v_policy.policy ->> 'proposal_ttl_minutes')::integer),
-                v_policy.policy_hash, v_policy.policy, p_proposal ->> 'model', p_proposal ->> 'prompt_version',
-                p_proposal ->> 'input_hash', p_proposal -> 'market_snapshot', p_proposal -> 'clamped', v_now
-            )
-            returning * into v_proposal;
+            begin
+                insert into public.trade_proposals (
+                    id, user_id, scan_job_id, market, side, order_type, amount, amount_quote, limit_price, reference_price,
+                    confidence, rationale, expires_at, policy_hash, policy_snapshot, model, prompt_version, input_hash,
+                    market_snapshot, clamped, created_at
+                ) values (
+                    (p_proposal ->> 'id')::uuid, v_job.user_id, v_job.id, p_proposal ->> 'market', p_proposal ->> 'side',
+                    p_proposal ->> 'order_type', (p_proposal ->> 'amount')::numeric, (p_proposal ->> 'amount_quote')::numeric,
+                    (p_proposal ->> 'limit_price')::numeric, (p_proposal ->> 'reference_price')::numeric,
+                    (p_proposal ->> 'confidence')::numeric, p_proposal ->> 'rationale',
+                    v_now + make_interval(mins => (v_policy.policy ->> 'proposal_ttl_minutes')::integer),
+                    v_policy.policy_hash, v_policy.policy, p_proposal ->> 'model', p_proposal ->> 'prompt_version',
+                    p_proposal ->> 'input_hash', p_proposal -> 'market_snapshot', p_proposal -> 'clamped', v_now
+                )
+                returning * into v_proposal;
+            exception
+                when data_exception or integrity_constraint_violation then
+                    get stacked diagnostics v_rule = constraint_name, v_column = column_name;
+                    raise sqlstate 'PT400' using
+                        message = 'INVALID_PROPOSAL', detail = interlock.broken_rule(v_rule, v_column, sqlerrm);
+            end;
         end if;
     end if;
 

@@ -39,35 +39,37 @@ declare
     c_reservation constant interval := '10 minutes';
     c_most_failures constant integer := 10;
     v_now timestamptz := interlock.clock();
-    v_released bigint;
+    v_job public.scan_jobs;
+    v_released bigint := 0;
     v_abandoned bigint;
 begin
     perform interlock.act_as('cleanup');
-    update public.scan_jobs
-    set
-        locked_at = null,
-        locked_by = null,
-        lock_expires_at = null,
-        lock_token = null,
-        consecutive_failures = consecutive_failures + 1,
-        enabled = enabled and consecutive_failures + 1 < c_most_failures,
-        last_error = left(format(
-            '%sworker %s did not finish',
-            case when consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: ' else '' end,
-            locked_by
-        ), 1000)
-    where id in (
-        select job.id
+    for v_job in
+        select job.*
         from public.scan_jobs as job
         where job.lock_expires_at <= v_now
         order by job.lock_expires_at
         limit 1000
         for update skip locked
-    );
-    get diagnostics v_released = row_count;
-    if v_released > 0 then
-        perform interlock.write_audit('LOCKS_EXPIRED', null, null, null, jsonb_build_object('released', v_released::text));
-    end if;
+    loop
+        update public.scan_jobs
+        set
+            locked_at = null,
+            locked_by = null,
+            lock_expires_at = null,
+            lock_token = null,
+            consecutive_failures = consecutive_failures + 1,
+            enabled = enabled and consecutive_failures + 1 < c_most_failures,
+            last_error = left(format(
+                '%sworker %s did not finish',
+                case when consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: ' else '' end,
+                locked_by
+            ), 1000)
+        where id = v_job.id;
+        perform interlock.write_audit('LOCK_EXPIRED', v_job.user_id, null, null,
+            jsonb_build_object('scan_job_id', v_job.id, 'worker', v_job.locked_by));
+        v_released := v_released + 1;
+    end loop;
     update public.gpt_usage_log
     set status = 'ABANDONED', success = false, reason = 'its worker did not settle it in time', settled_at = v_now
     where id in (
@@ -101,6 +103,9 @@ begin
     if coalesce(length(p_instance_id), 0) not between 1 and 200 or p_limit is null or p_limit not between 1 and 1000 then
         raise sqlstate 'PT400' using
             message = 'INVALID_CLEANUP', detail = 'A run has a name of 1 to 200 characters and takes 1 to 1000 executions.';
+    end if;
+    if p_mode is null or p_mode not in ('dry_run', 'live') then
+        raise sqlstate 'PT400' using message = 'INVALID_CLEANUP', detail = 'The mode of a run is dry_run or live.';
     end if;
     perform interlock.act_as('cleanup');
     select * into strict v_controls from public.trading_controls where singleton;
@@ -187,6 +192,9 @@ begin
     perform interlock.act_as('cleanup');
     select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
     v_now := interlock.clock();
+    if not found then
+        raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
+    end if;
     if v_execution.next_check_at is null then
         return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null, 'alarm', false);
     end if;
@@ -218,6 +226,7 @@ comment on column interlock.absence_rounds.execution_id is 'The execution whose 
 comment on column interlock.absence_rounds.ended_ms is 'When the round ended, on the exchange''s clock, ms.';
 comment on column interlock.absence_rounds.recorded_at is 'When it was recorded, on the database''s clock.';
 alter table interlock.absence_rounds enable row level security;
+create policy nobody_reads on interlock.absence_rounds for select to service_role using (false);
 
 create function public.record_absence(
     p_execution_id uuid,
@@ -240,9 +249,10 @@ declare
     v_refusal text;
     v_answer jsonb;
 begin
-    if p_run_started_at is null or p_began_ms is null or p_ended_ms is null or p_ended_ms < p_began_ms then
+    if p_run_started_at is null or p_began_ms is null or p_ended_ms is null
+        or p_began_ms not between 1500000000000 and p_ended_ms or p_ended_ms > 9999999999999 then
         raise sqlstate 'PT400' using
-            message = 'INVALID_ROUND', detail = 'A round names when its run started and when it began and ended at the exchange.';
+            message = 'INVALID_ROUND', detail = 'A round names when its run started and when it began and ended at the exchange, in ms.';
     end if;
     perform interlock.act_as('cleanup');
     select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
@@ -296,8 +306,11 @@ create function public.stop_watching(p_market text, p_who text, p_reason text) r
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 begin
-    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0 then
-        raise sqlstate 'PT400' using message = 'INVALID_CHANGE', detail = 'Whoever stops watching a market says who they are and why.';
+    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0
+        or length(p_who) > 200 or length(p_reason) > 1000 then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_CHANGE',
+            detail = 'Whoever stops watching a market says who they are and why, in at most 200 and 1000 characters.';
     end if;
     perform interlock.act_as('operator');
     if exists (
@@ -407,13 +420,6 @@ comment on function public.halt_failing_owners() is
     'Halts the trading of every owner whose executions keep failing; only a person lifts it.';
 
 
-create function interlock.as_uuid(p_text text) returns uuid
-language sql immutable strict parallel safe set search_path = ''
-as $$
-    select case when p_text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_text::uuid end
-$$;
-comment on function interlock.as_uuid(text) is 'A text as a uuid, or null when it is none.';
-
 create function public.compare_orders(
     p_market text, p_read_started_at timestamptz, p_read_from_ms bigint, p_read_to_ms bigint, p_orders jsonb
 ) returns jsonb
@@ -431,11 +437,21 @@ declare
     v_new_intruders jsonb := '[]';
     v_client_id uuid;
     v_amount numeric;
+    v_quote numeric;
 begin
-    if p_read_started_at is null or p_read_from_ms is null or p_read_to_ms is null or p_read_from_ms > p_read_to_ms
+    if p_read_started_at is null or p_read_from_ms is null or p_read_to_ms is null
+        or p_read_from_ms not between 0 and p_read_to_ms or p_read_to_ms > 9999999999999
         or jsonb_typeof(p_orders) is distinct from 'array' then
         raise sqlstate 'PT400' using
             message = 'INVALID_COMPARISON', detail = 'A comparison names when and from where to where a market was read, and a list of orders.';
+    end if;
+    -- GUARD: a read with an order that cannot be told from another is no complete read; the mark stays and live trading stops.
+    if exists (
+        select from jsonb_array_elements(p_orders) as item
+        where jsonb_typeof(item.value) <> 'object' or coalesce(length(item.value ->> 'orderId'), 0) not between 1 and 200
+    ) then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_COMPARISON', detail = 'Each order of a comparison is an object with an orderId.';
     end if;
     perform interlock.act_as('cleanup');
     -- Gate before rows: whatever looks like a halt takes the gate first; without it after 2 s the halt is written all the same.
@@ -488,7 +504,9 @@ begin
         if v_execution.id is not null and interlock.order_misfit(v_order, v_execution) is null then
             perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
         else
-            v_amount := case when v_order ->> 'filledAmount' ~ '^[0-9]{1,20}(\.[0-9]{1,30})?$' then (v_order ->> 'filledAmount')::numeric end;
+            v_amount := interlock.as_decimal(v_order ->> 'filledAmount');
+            v_quote := case when interlock.as_decimal(v_order ->> 'filledAmountQuote') >= 0
+                then interlock.as_decimal(v_order ->> 'filledAmountQuote') end;
             update public.trade_history as history
             set
                 amount = greatest(history.amount, v_amount),
@@ -508,7 +526,9 @@ begin
                     user_id, asset, market, side, amount, amount_quote, fee, fee_currency, exchange_order_id, executed_at
                 ) values (
                     null, split_part(p_market, '-', 1), p_market, v_order ->> 'side', v_amount,
-                    (v_order ->> 'filledAmountQuote')::numeric, (v_order ->> 'feePaid')::numeric, v_order ->> 'feeCurrency',
+                    -- What cannot be read is left out: it must not keep the halt from being written.
+                    v_quote,
+                    interlock.as_decimal(v_order ->> 'feePaid'), v_order ->> 'feeCurrency',
                     v_order ->> 'orderId', coalesce(interlock.order_time(v_order ->> 'updated'), v_now)
                 );
             end if;
@@ -667,8 +687,11 @@ declare
     v_shown text;
     v_answer jsonb;
 begin
-    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0 then
-        raise sqlstate 'PT400' using message = 'INVALID_SETTLEMENT', detail = 'A settlement by hand names who settles and why.';
+    if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0
+        or length(p_who) > 200 or length(p_reason) > 1000 then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_SETTLEMENT',
+            detail = 'A settlement by hand names who settles and why, in at most 200 and 1000 characters.';
     end if;
     if p_status is null or p_status not in ('FILLED', 'CANCELED', 'REJECTED', 'NOT_PLACED') then
         raise sqlstate 'PT400' using
