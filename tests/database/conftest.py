@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,6 +25,19 @@ def server(request: pytest.FixtureRequest) -> Stack:
 @pytest.fixture
 def db(server: Stack, request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
     """A database that only the migrations built: clock stopped at noon, trading live and open."""
+    with _made(server, request) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_db(server: Stack, request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
+    """The same, once a module, for tests that leave nothing behind."""
+    with _made(server, request) as database:
+        yield database
+
+
+@contextmanager
+def _made(server: Stack, request: pytest.FixtureRequest) -> Iterator[TestDatabase]:
     url = stack.fresh_database(server)
     try:
         with opened(url) as database:
