@@ -90,7 +90,6 @@ where status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED', 'DRY_RUN');
 create index executions_to_check on public.trade_executions (next_check_at) where next_check_at is not null;
 create index placed_executions on public.trade_executions (trade_key_fingerprint, claimed_at)
 where exchange_order_id is not null;
-create index executions_by_claim on public.trade_executions (claimed_at);
 
 create function interlock.is_unsettled(p_status text) returns boolean
 language sql immutable strict parallel safe set search_path = ''

@@ -128,6 +128,10 @@ class TestDatabase:
         """A signed-in user, owner or not."""
         return self._as("authenticated", user_id)
 
+    def as_owner_of_the_schema(self) -> Caller:
+        """The dashboard: the role that owns the schema, on a connection of its own."""
+        return self._as("postgres", None)
+
     def as_anon(self) -> Caller:
         """Nobody: the publishable key alone."""
         return self._as("anon", None)
