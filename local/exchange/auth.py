@@ -96,6 +96,6 @@ def _is_milliseconds(text: str) -> bool:
 def _window(text: str | None) -> int:
     if text is None:
         return DEFAULT_WINDOW_MS
-    if not (text.isascii() and text.isdigit() and 100 <= int(text) <= 60_000):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 100 <= int(text) <= 60_000):
         raise Refusal(303)
     return int(text)

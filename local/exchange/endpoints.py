@@ -47,7 +47,7 @@ class Call:
         text = self.params.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        if not (_is_whole(text) and 1 <= int(text) <= most):
             raise Refusal(205, name)
         return int(text)
 
@@ -56,7 +56,7 @@ class Call:
         text = self.params.get(name)
         if text is None:
             return default
-        if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        if not _is_whole(text):
             raise Refusal(205, name)
         return int(text)
 
@@ -404,7 +404,12 @@ def _required(call: Call, name: str) -> str:
 
 def _operator_id(call: Call) -> int:
     text = call.params.get("operatorId", "")
-    return read_operator_id(int(text) if text.isascii() and text.isdigit() else None)
+    return read_operator_id(int(text) if _is_whole(text) else None)
+
+
+def _is_whole(text: str) -> bool:
+    """An int64 without a sign, and perhaps a little more."""
+    return text.isascii() and text.isdigit() and len(text) <= 19
 
 
 def _order_ids(exchange: Exchange, call: Call, market: str) -> list[str]:

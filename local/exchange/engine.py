@@ -317,7 +317,7 @@ class Engine:
         """Close an order: round its total to the cent, let the fee absorb the rest, give the hold back."""
         market, account = order.market, order.account
         held = Purse(account, "inOrder")
-        extra = _remainder(order, end)
+        extra = _remainder(order)
         self.ledger.move(extra, market.quote, held, Purse(FEES))
         back = order.hold - extra if order.asked.side is Side.BUY else order.hold
         self.ledger.move(back, order.hold_symbol, held, Purse(account))
@@ -400,16 +400,12 @@ def _proceeds(order: Order) -> Decimal:
     return order.filled_quote - order.fee
 
 
-def _remainder(order: Order, end: End) -> Decimal:
-    """What is left of a cent, or of a budget, when an order ends: it goes to the fee."""
-    if not order.fills:
-        return ZERO
+def _remainder(order: Order) -> Decimal:
+    """What is left of a cent when an order ends: it goes to the fee."""
     cent = order.market.cent
     if order.asked.side is Side.SELL:
         return _proceeds(order) - floor_to(_proceeds(order), cent)
     spent = order.filled_quote + order.fee
-    if end is End.FILLED and order.asked.amount_quote is not None:
-        return order.asked.amount_quote - spent
     return ceil_to(spent, cent) - spent
 
 

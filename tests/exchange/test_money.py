@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,13 +14,14 @@ from local.exchange.decimals import ZERO
 from local.exchange.engine import Engine, Settings
 from local.exchange.exchange import create_exchange
 from local.exchange.keys import DEFAULT_KEYS, OWNER, ApiKey, Right
-from local.exchange.ledger import FEES, MAKER, Purse
+from local.exchange.ledger import CLEARING, FEES, MAKER, Purse
 from local.exchange.matching import SelfTrade, Side
 from local.exchange.orders import NewOrder, Order, OrderType, TimeInForce
 from local.exchange.refusals import Refusal
 from tests.exchange.conftest import START_MS, Source
 
 CENT = Decimal("0.01")
+TAKER, MAKES = Decimal("0.0025"), Decimal("0.0015")
 STRANGER = "stranger"
 STRANGERS_KEY = ApiKey("s" * 64, "s" * 64, STRANGER, frozenset({Right.VIEW, Right.TRADE}))
 BALANCES = {"EUR": Decimal(10_000), "BTC": Decimal("0.25")}
@@ -140,7 +142,7 @@ def total(engine: Engine, account: str, symbol: str) -> Decimal:
 
 
 amounts = st.integers(10_000, 3_000_000).map(lambda units: Decimal(units).scaleb(-8))
-prices = st.integers(29_400, 30_600).map(Decimal)
+prices = st.integers(29_970, 30_030).map(Decimal)
 budgets = st.integers(500, 30_000).map(lambda cents: Decimal(cents).scaleb(-2))
 
 
@@ -170,12 +172,12 @@ steps = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps)
+@given(steps, st.booleans())
 def test_orders_move_balances_by_amount_price_and_fee_and_nothing_is_lost(
-    moves: list[tuple[str, NewOrder, int, bool]],
+    moves: list[tuple[str, NewOrder, int, bool]], thin: bool
 ) -> None:
     """Whatever two traders do: each balance is explained by its orders to the cent, and all sums are kept."""
-    engine = engine_on_a_ladder()
+    engine = engine_with_little() if thin else engine_on_a_ladder()
     ms = 0
     refused: set[int] = set()
     for account, order, pause_ms, cancels in moves:
@@ -188,8 +190,10 @@ def test_orders_move_balances_by_amount_price_and_fee_and_nothing_is_lost(
             refused.add(refusal.code)
         for symbol in ("EUR", "BTC"):
             assert engine.ledger.total(symbol) == 0
+            assert engine.ledger.balance(Purse(CLEARING), symbol) == 0
         for name in (OWNER, STRANGER):
             explain(engine, name, instant(ms))
+        assert engine.ledger.balance(Purse(FEES), "EUR") == all_fees(engine, instant(ms))
     assert refused <= {212, 216, 217}
 
 
@@ -199,18 +203,28 @@ def engine_on_a_ladder() -> Engine:
     return engine
 
 
+def engine_with_little() -> Engine:
+    """So little is quoted that the two traders soon meet each other and themselves."""
+    return engine_with([("29990", "0.004"), ("29980", "0.01")], [("30010", "0.004"), ("30020", "0.01")])
+
+
 def explain(engine: Engine, account: str, now: Instant) -> None:
     orders = engine.orders(account, "BTC-EUR", now.steady_ms)
     assert total(engine, account, "EUR") == BALANCES["EUR"] - sum(map(cost, orders), ZERO)
     assert total(engine, account, "BTC") == BALANCES["BTC"] + sum(map(gain, orders), ZERO)
     assert engine.ledger.balance(Purse(account), "EUR") % CENT == 0
     for order in orders:
-        assert order.filled <= (order.asked.amount or order.filled)
-        least, most = order.filled_quote * order.maker_rate, order.filled_quote * order.taker_rate + CENT
-        assert least <= order.fee <= most
+        assert order.asked.amount is None or order.remaining >= 0
+        plain = sum((fill.quote * (TAKER if fill.taker else MAKES) for fill in order.fills), ZERO)
+        assert order.fee == plain if order.is_open else plain <= order.fee < plain + CENT
         if not order.is_open:
             assert cost(order) % CENT == 0
             assert order.hold == 0
+
+
+def all_fees(engine: Engine, now: Instant) -> Decimal:
+    everyone = (engine.orders(name, "BTC-EUR", now.steady_ms) for name in (OWNER, STRANGER))
+    return sum((order.fee for orders in everyone for order in orders), ZERO)
 
 
 def cost(order: Order) -> Decimal:
@@ -224,11 +238,34 @@ def gain(order: Order) -> Decimal:
     return order.filled if order.asked.side is Side.BUY else -order.filled
 
 
+def test_two_traders_trade_with_each_other() -> None:
+    """The resting one pays the maker's rate, the other the taker's; both sides move."""
+    engine = engine_with([], [])
+    selling = engine.place(STRANGER, sell(amount=Decimal("0.001"), price=Decimal(30_000)), instant())
+    bought = engine.place(OWNER, buy(amount=Decimal("0.001"), price=Decimal(30_001)), instant())
+    sold = engine.order(STRANGER, "BTC-EUR", selling.id, instant().steady_ms)
+    assert sold is not None
+    assert (bought.fee, sold.fee) == (Decimal("0.08"), Decimal("0.05"))
+    assert (spent(engine), spent(engine, STRANGER)) == (Decimal("30.08"), Decimal("-29.95"))
+    assert total(engine, OWNER, "BTC") - total(engine, STRANGER, "BTC") == Decimal("0.002")
+
+
+def test_an_account_sees_and_cancels_its_own_orders_alone() -> None:
+    """Another account's order is not found by its id."""
+    engine = engine_with([], [])
+    order = engine.place(STRANGER, sell(amount=Decimal("0.001"), price=Decimal(30_000)), instant())
+    assert engine.order(OWNER, "BTC-EUR", order.id, instant().steady_ms) is None
+    assert engine.orders(OWNER, "BTC-EUR", instant().steady_ms) == []
+    with pytest.raises(Refusal) as refused:
+        engine.cancel(OWNER, "BTC-EUR", order.id, instant())
+    assert refused.value.code == 240
+
+
 def test_only_the_maker_the_fees_and_the_traders_share_what_there_is() -> None:
     """After a trade the clearing account is empty: what a buyer paid, the maker and the fee account have."""
     engine = engine_with([], [("30000", "1")])
     order = engine.place(OWNER, buy(amount_quote=Decimal(10)), instant())
-    assert engine.ledger.balance(Purse("clearing"), "EUR") == 0
-    assert engine.ledger.balance(Purse("clearing"), "BTC") == 0
+    assert engine.ledger.balance(Purse(CLEARING), "EUR") == 0
+    assert engine.ledger.balance(Purse(CLEARING), "BTC") == 0
     assert engine.ledger.balance(Purse(FEES), "EUR") == order.fee
     assert engine.ledger.balance(Purse(MAKER), "EUR") == order.filled_quote

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from local.exchange.clock import Clock
+from local.exchange.exchange import create_exchange
 from tests.exchange.conftest import Served
 from tests.exchange.trader import ok, refusal
 
@@ -119,6 +122,20 @@ def test_an_order_walks_thin_levels(served: Served) -> None:
     ]
 
 
+def test_what_was_taken_is_gone_until_the_book_fills_up(served: Served) -> None:
+    """The second taker meets a thinner book; ten seconds later the market maker quotes anew."""
+    twin = create_exchange(clock=Clock(served.time), candles=None)
+    best = ok(served.public("/ticker/book", market="ETH-EUR"))
+    take = MARKET_BUY | {"market": "ETH-EUR", "amountQuote": None, "amount": best["askSize"]}
+    assert [fill["price"] for fill in ok(served.trade.order(**take))["fills"]] == [best["ask"]]
+    assert float(ok(served.public("/ticker/book", market="ETH-EUR"))["ask"]) > float(best["ask"])
+    served.admin("/clock", speed=0, advance_ms=10_000)
+    twin.clock.advance(10_000)
+    untouched = twin.engine.book("ETH-EUR", twin.clock.now()).asks
+    book = ok(served.public("/ETH-EUR/book"))["asks"]
+    assert [(Decimal(price), Decimal(amount)) for price, amount in book] == list(untouched)
+
+
 def test_gtc_rests_with_what_is_left_and_fills_later(served: Served) -> None:
     """The rest of a limit order waits at its price, and trades when the price comes to it."""
     order = ok(served.trade.order(**GREEDY_BUY))
@@ -190,6 +207,16 @@ def test_an_account_never_trades_with_itself(served: Served, rule: str, resting:
     assert (look(served, sell)["status"], look(served, buy)["status"]) == (resting, incoming)
     assert ok(served.trade.get("/trades", market="BTC-EUR")) == []
     assert look(served, buy)["amountRemaining"] == ("0.002" if rule == "decrementAndCancel" else "0.003")
+
+
+def test_decrementing_takes_the_smaller_from_the_larger(served: Served) -> None:
+    """The smaller order is cancelled, the larger loses as much and says so."""
+    sell = ok(served.trade.order(**(LIMIT_BUY | {"side": "sell", "price": "50005", "amount": "0.003"})))
+    buy = ok(served.trade.order(**(LIMIT_BUY | {"price": "50005"})))
+    assert (buy["status"], buy["restatementReason"]) == ("canceled", "cancelOnSelfTradePrevention")
+    left = look(served, sell)
+    assert (left["status"], left["amountRemaining"], left["filledAmount"]) == ("new", "0.002", "0")
+    assert left["restatementReason"] == "decrementOnSelfTradePrevention"
 
 
 def test_a_client_order_id_is_unique_among_open_orders_only(served: Served) -> None:
