@@ -125,6 +125,8 @@ def test_an_order_walks_thin_levels(served: Served) -> None:
 def test_what_was_taken_is_gone_until_the_book_fills_up(served: Served) -> None:
     """The second taker meets a thinner book; ten seconds later the market maker quotes anew."""
     twin = create_exchange(clock=Clock(served.time), candles=None)
+    twin.engine.makers["ETH-EUR"].pinned_price = Decimal(3900)
+    served.admin("/markets/ETH-EUR", price="3900")
     best = ok(served.public("/ticker/book", market="ETH-EUR"))
     take = MARKET_BUY | {"market": "ETH-EUR", "amountQuote": None, "amount": best["askSize"]}
     assert [fill["price"] for fill in ok(served.trade.order(**take))["fills"]] == [best["ask"]]
