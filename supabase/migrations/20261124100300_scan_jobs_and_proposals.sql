@@ -114,18 +114,19 @@ alter table public.scan_jobs
     add column finished_token uuid,
     add column consecutive_failures bigint not null default 0,
     add column last_error text,
+    add column last_outcome text,
     alter column next_run_at set default interlock.clock(),
     -- squawk-ignore adding-not-nullable-field -- phase 1 has a job an owner; the scan takes no time
     alter column next_run_at set not null,
     -- squawk-ignore ban-drop-default -- a new job has no phase-1 status
     alter column status drop default,
     alter column created_at set default interlock.clock(),
-    add constraint user_exists foreign key (user_id) references auth.users (id) on delete restrict not valid,
     add constraint lock_is_whole check (num_nulls(locked_at, locked_by, lock_expires_at) in (0, 3)),
     add constraint token_only_with_a_lock check (lock_token is null or locked_at is not null),
     add constraint worker_name_is_short check (length(locked_by) between 1 and 200),
     add constraint failures_are_a_count check (consecutive_failures >= 0),
-    add constraint error_is_short check (length(last_error) <= 1000);
+    add constraint error_is_short check (length(last_error) <= 1000),
+    add constraint outcome_is_short check (length(last_outcome) <= 1000);
 
 -- A policy that parses moves to trading_policies; one that does not leaves its job disabled, saying why.
 -- Of several jobs of one owner, the oldest active one that parses is enabled, and its policy is the one that moves.
@@ -166,6 +167,10 @@ set
 from parsed
 where parsed.id = job.id;
 
+-- After the updates: a row written in this transaction would be held to it, and phase 1 has rows of users who are gone.
+alter table public.scan_jobs
+    add constraint user_exists foreign key (user_id) references auth.users (id) on delete restrict not valid;
+
 create unique index an_owner_has_one_enabled_job on public.scan_jobs (user_id) where enabled;
 create index jobs_by_user on public.scan_jobs (user_id);
 create index due_jobs on public.scan_jobs (next_run_at, id) where enabled;
@@ -187,6 +192,7 @@ comment on column public.scan_jobs.lock_token is 'Fresh with every lease; only i
 comment on column public.scan_jobs.finished_token is 'The lease that finished last, so that a repeated finish is recognised.';
 comment on column public.scan_jobs.consecutive_failures is 'Failures since the last success. Ten disable the job.';
 comment on column public.scan_jobs.last_error is 'What went wrong last, or why the job is disabled.';
+comment on column public.scan_jobs.last_outcome is 'What the last scan came to: proposed, held, failed, budget_exhausted or outage, and why.';
 comment on column public.scan_jobs.legacy is 'The row as phase 1 had it; empty for jobs made since.';
 comment on column public.scan_jobs.created_at is 'When the job was made.';
 
