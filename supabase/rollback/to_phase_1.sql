@@ -155,6 +155,7 @@ alter table public.scan_jobs
     drop column finished_token,
     drop column consecutive_failures,
     drop column last_error,
+    drop column last_outcome,
     drop column legacy,
     alter column status set default 'active',
     alter column next_run_at set default now(),
