@@ -153,7 +153,7 @@ def load(function: FunctionName, environ: Mapping[str, str]) -> Settings:
         bitvavo_rest_url=_read_optional(own, "BITVAVO_REST_URL", _url) or "https://api.bitvavo.com/v2",
         access_window_ms=_read_optional(own, "ACCESS_WINDOW_MS", _integer(3000, 10000)) or 5000,
         openai_api_key=_read_optional(own, "OPENAI_API_KEY", _secret),
-        openai_base_url=_read_optional(own, "OPENAI_BASE_URL", _any_url),
+        openai_base_url=_read_optional(own, "OPENAI_BASE_URL", _url),
         openai_model=_read_optional(own, "OPENAI_MODEL", _word),
         trading_mode=mode,
         scheduler_instance_id=_read_optional(own, "SCHEDULER_INSTANCE_ID", _word) or f"{function}-{uuid4()}",

@@ -358,12 +358,15 @@ comment on function public.log_gpt_usage(uuid, uuid, uuid, text, text, text, tex
 -- Finish
 
 create function interlock.release_job(
-    p_job public.scan_jobs, p_minutes numeric, p_failed boolean, p_error text, p_ran boolean, p_now timestamptz
+    p_job public.scan_jobs, p_minutes numeric, p_failed boolean, p_error text, p_ran boolean, p_outcome text,
+    p_now timestamptz
 ) returns public.scan_jobs
 language plpgsql volatile set search_path = ''
 as $$
 declare
     c_most_failures constant integer := 10;
+    -- Up to a twentieth and a minute later, so that jobs that failed or were made together do not wake together.
+    v_jitter numeric := least(60, p_minutes * 60 / 20) * (abs(hashtext(p_job.lock_token::text)) % 1000) / 1000;
     v_failures integer := case when p_failed then p_job.consecutive_failures + 1 when p_ran then 0 else p_job.consecutive_failures end;
     v_job public.scan_jobs;
 begin
@@ -374,7 +377,8 @@ begin
         lock_expires_at = null,
         lock_token = null,
         finished_token = p_job.lock_token,
-        next_run_at = p_now + make_interval(secs => (p_minutes * 60)::double precision),
+        last_outcome = left(p_outcome, 1000),
+        next_run_at = p_now + make_interval(secs => (p_minutes * 60 + v_jitter)::double precision),
         last_run_at = case when p_ran then p_now else last_run_at end,
         consecutive_failures = v_failures,
         enabled = enabled and v_failures < c_most_failures,
@@ -387,8 +391,8 @@ begin
     return v_job;
 end
 $$;
-comment on function interlock.release_job(public.scan_jobs, numeric, boolean, text, boolean, timestamptz) is
-    'Ends a lease and says when the job runs next. Ten failures in a row disable it.';
+comment on function interlock.release_job(public.scan_jobs, numeric, boolean, text, boolean, text, timestamptz) is
+    'Ends a lease and says what came of it and when the job runs next. Ten failures in a row disable it.';
 
 create function public.finish_scan(
     p_scan_job_id uuid,
@@ -499,6 +503,7 @@ begin
         p_outcome = 'failed',
         case when v_outcome = 'policy_changed' then 'the policy changed during the scan' when p_outcome in ('proposed', 'held') then null else p_reason end,
         p_outcome in ('proposed', 'held'),
+        concat_ws(': ', p_outcome, p_reason),
         v_now
     );
     return jsonb_build_object(
@@ -531,7 +536,7 @@ begin
             'outcome', case when v_job.finished_token = p_lock_token then 'already_released' else 'lease_lost' end,
             'next_run_at', v_job.next_run_at);
     end if;
-    v_job := interlock.release_job(v_job, p_minutes, p_error is not null, p_error, false, interlock.clock());
+    v_job := interlock.release_job(v_job, p_minutes, p_error is not null, p_error, false, concat_ws(': ', 'released', p_error), interlock.clock());
     return jsonb_build_object('outcome', 'released', 'next_run_at', v_job.next_run_at);
 end
 $$;
