@@ -138,10 +138,15 @@ comment on function interlock.halt(text) is
 create table interlock.market_marks (
     market text primary key,
     read_to timestamptz not null,
-    watched_since timestamptz not null
+    watched_since timestamptz not null,
+    first_read_at timestamptz,
+    traded boolean not null default false
 );
 comment on table interlock.market_marks is
     'Up to which time the orders of a market were completely read and compared. A mark moves only after a complete read.';
 comment on column interlock.market_marks.market is 'Such as BTC-EUR.';
 comment on column interlock.market_marks.read_to is 'Everything before this time was read. Begins 24 hours before the market was first watched.';
+comment on column interlock.market_marks.first_read_at is
+    'When it was first read completely. Until then, and while no execution traded it, it holds nothing back: a market that an owner misspelled must not stop the others.';
+comment on column interlock.market_marks.traded is 'Did an execution ever claim an order in it?';
 comment on column interlock.market_marks.watched_since is 'When the market was first watched.';

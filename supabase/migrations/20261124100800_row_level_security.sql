@@ -1,6 +1,6 @@
 -- Purpose: who sees which rows. Owners read their own, for as long as they are owners; the secret key reads all; rows are
 --          written by RPCs alone.
--- Objects: grants and policies of every table. Exceptions: the secret key names owners and edits the controls.
+-- Objects: grants and policies of every table. One exception: the secret key names owners.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';

@@ -234,9 +234,9 @@ begin
     )
     returning * into v_execution;
     -- From its first execution on, a market's orders are compared, whatever the allowlist says later.
-    insert into interlock.market_marks (market, read_to, watched_since)
-    values (v_execution.market, v_now - interval '24 hours', v_now)
-    on conflict (market) do nothing;
+    insert into interlock.market_marks as mark (market, read_to, watched_since, traded)
+    values (v_execution.market, v_now - interval '24 hours', v_now, true)
+    on conflict (market) do update set traded = true where not mark.traded;
     update public.trade_proposals
     set
         status = interlock.proposal_status_for(v_execution.status),

@@ -553,10 +553,14 @@ begin
     -- The mark moves only if this read joins the last one without a gap.
     if p_read_from_ms <= floor(extract(epoch from v_mark.read_to) * 1000) then
         update interlock.market_marks
-        set read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0)))
+        set
+            read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0))),
+            first_read_at = coalesce(first_read_at, v_now)
         where market = p_market;
         update public.trading_controls
-        set reconciled_at = (select min(mark.read_to) from interlock.market_marks as mark)
+        set reconciled_at = (
+            select min(mark.read_to) from interlock.market_marks as mark where mark.traded or mark.first_read_at is not null
+        )
         where singleton;
     end if;
     return jsonb_build_object(
