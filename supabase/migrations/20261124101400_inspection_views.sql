@@ -117,6 +117,7 @@ comment on column public.scan_health.locked_for is 'For how long the worker has 
 comment on column public.scan_health.lock_expires_at is 'From this time on another worker may take it.';
 comment on column public.scan_health.lock_is_expired is 'true: the worker that holds it has crashed, and nobody has taken over yet.';
 comment on column public.scan_health.consecutive_failures is 'Failures since the last success.';
+comment on column public.scan_health.last_outcome is 'What the last scan came to, and why.';
 comment on column public.scan_health.last_error is 'What went wrong last, or why it is switched off.';
 comment on column public.scan_health.locks_expired_in_24_hours is 'How many of its workers did not finish in 24 hours. More than a few: scans take too long or crash.';
 

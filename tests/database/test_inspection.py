@@ -1,0 +1,327 @@
+"""What a person sees in the dashboard is what happened, in numbers that say what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from tests.database.harness import NOON, Caller, TestDatabase, body, execution_id, order, record
+from tests.database.life import live, reservation_parameters, reserved, scanned
+
+VIEWS = (
+    "blocking_checks",
+    "dry_run_results",
+    "executions_by_hour",
+    "incomplete_evidence",
+    "model_spend",
+    "overrides_used",
+    "scan_health",
+    "unsettled_executions",
+)
+
+
+def _view(db: TestDatabase, name: str) -> list[dict[str, Any]]:
+    with db.admin.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(sql.SQL("select * from public.{}").format(sql.Identifier(name))).fetchall()
+
+
+def _later(db: TestDatabase, by: timedelta) -> None:
+    """The clock moves, and cleanup has compared the orders meanwhile."""
+    db.advance(by)
+    db.do("update public.trading_controls set reconciled_at = interlock.clock() where singleton")
+
+
+def _dry(db: TestDatabase, service: Caller) -> dict[str, object]:
+    """The deployment in dry_run mode, and what a dry claim leaves out."""
+    version = db.one("select version from public.trading_controls")
+    service.call("set_trading_controls", p_changes={"mode": "dry_run"}, p_version=version)
+    return {
+        "p_mode": "dry_run",
+        "p_operator_id": None,
+        "p_trade_key_fingerprint": None,
+        "p_exchange_url": None,
+    }
+
+
+def test_executions_are_counted_by_the_hour_of_their_claim_and_by_outcome(
+    db: TestDatabase, service: Caller
+) -> None:
+    """Two fills in one hour are one line with their sum; another outcome and another hour are others."""
+    owner = db.owner()
+    for market, outcome in (("BTC-EUR", "placed"), ("ETH-EUR", "placed"), ("BTC-EUR", "not_placed")):
+        execution = db.claim(service, owner, db.proposal(owner, market=market))["execution"]
+        fact = order(execution, filled="0.0001") if outcome == "placed" else None
+        record(service, execution, outcome, p_order=fact)
+        _later(db, timedelta(minutes=15))
+    _later(db, timedelta(minutes=15))
+    db.claim(service, owner, db.proposal(owner))
+
+    lines = {(row["hour"], row["status"]): row for row in _view(db, "executions_by_hour")}
+
+    assert {
+        key: (row["user_id"], row["mode"], row["executions"], row["filled_eur"]) for key, row in lines.items()
+    } == {
+        (NOON, "FILLED"): (owner, "live", 2, Decimal(10)),
+        (NOON, "NOT_PLACED"): (owner, "live", 1, 0),
+        (NOON + timedelta(hours=1), "CLAIMED"): (owner, "live", 1, 0),
+    }
+
+
+def test_an_execution_is_listed_with_its_age_until_it_is_settled(db: TestDatabase, service: Caller) -> None:
+    """CLAIMED, UNKNOWN and OPEN are open questions; FILLED and NOT_PLACED are not."""
+    owner = db.owner()
+    execution = db.claim(service, owner, db.proposal(owner))["execution"]
+    db.advance(timedelta(minutes=7))
+
+    (row,) = _view(db, "unsettled_executions")
+    assert (str(row["id"]), row["status"], row["age"], row["order_value"]) == (
+        execution["id"],
+        "CLAIMED",
+        timedelta(minutes=7),
+        Decimal("10.00"),
+    )
+    record(service, execution, "unknown", p_error_code="TIMEOUT")
+    assert [(row["status"], row["error_code"]) for row in _view(db, "unsettled_executions")] == [
+        ("UNKNOWN", "TIMEOUT")
+    ]
+    record(service, execution, "placed", p_order=order(execution, "new", filled="0"))
+    assert [row["status"] for row in _view(db, "unsettled_executions")] == ["OPEN"]
+    later = order(execution, updated=int(execution["access_timestamp"]) + 90)
+    record(service, execution, "placed", p_order=later)
+    assert _view(db, "unsettled_executions") == []
+
+
+def test_no_evidence_is_missing_after_every_kind_of_outcome(db: TestDatabase, service: Caller) -> None:
+    """Filled, part filled and cancelled, refused, not placed, open and dry: the view stays empty."""
+    owner = db.owner()
+    partly = {"status": "canceledIOC", "filled": "0.0001"}
+    for outcome, fields in (
+        ("placed", {}),
+        ("placed", partly),
+        ("rejected", None),
+        ("not_placed", None),
+        ("unknown", None),
+    ):
+        execution = db.claim(service, owner, db.proposal(owner))["execution"]
+        fact = None if fields is None else order(execution, **fields)
+        assert record(service, execution, outcome, p_order=fact)["outcome"] == "recorded"
+    db.claim(service, owner, db.proposal(owner, market="ETH-EUR"), **_dry(db, service))
+
+    assert db.one("select count(distinct status) from public.trade_executions") == 6
+    assert _view(db, "incomplete_evidence") == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "made_so"),
+    [
+        (
+            "policy snapshot",
+            "update public.trade_executions set policy_snapshot = '{}' where true",
+        ),
+        (
+            "audit event",
+            "delete from interlock.unsealed_events where true;"
+            " delete from public.audit_events where execution_id is not null",
+        ),
+        ("history", "delete from public.trade_history where true"),
+        ("history", "update public.trade_history set amount = amount / 2 where true"),
+    ],
+)
+def test_missing_evidence_is_named(db: TestDatabase, service: Caller, missing: str, made_so: str) -> None:
+    """Only behind the guards can evidence be lost; if it is, the view says of which execution and what."""
+    life = live(db, service)
+    for table in ("trade_executions", "audit_events", "trade_history"):
+        db.do(f"alter table public.{table} disable trigger user")
+    db.script(made_so)
+
+    assert [(row["id"], row["what"]) for row in _view(db, "incomplete_evidence")] == [
+        (execution_id(life.proposal), missing)
+    ]
+
+
+def test_the_health_of_a_scan_tells_due_from_held_from_crashed(db: TestDatabase, service: Caller) -> None:
+    """Due without a worker it is overdue; held it says by whom and for how long; a crash is counted."""
+    owner = db.owner()
+    db.as_user(owner).call("schedule_scan")
+    assert _view(db, "scan_health")[0]["overdue_by"] is None
+    db.advance(timedelta(minutes=3))
+    (due,) = _view(db, "scan_health")
+    assert (due["overdue_by"], due["locked_by"], due["lock_is_expired"]) == (timedelta(minutes=3), None, None)
+
+    service.call("claim_due_scan_jobs", p_instance_id="first", p_limit=1)
+    db.advance(timedelta(minutes=1))
+    (held,) = _view(db, "scan_health")
+    assert (held["overdue_by"], held["locked_by"], held["locked_for"], held["lock_is_expired"]) == (
+        None,
+        "first",
+        timedelta(minutes=1),
+        False,
+    )
+
+    db.advance(timedelta(minutes=1))
+    (crashed,) = _view(db, "scan_health")
+    assert (crashed["lock_is_expired"], crashed["overdue_by"]) == (True, timedelta(minutes=5))
+    service.call("claim_due_scan_jobs", p_instance_id="second", p_limit=1)
+    (rescued,) = _view(db, "scan_health")
+    assert (rescued["locked_by"], rescued["consecutive_failures"], rescued["last_error"]) == (
+        "second",
+        1,
+        "worker first did not finish",
+    )
+    db.advance(timedelta(minutes=2))
+    assert service.call("cleanup_expired_locks")["released"] == "1"
+
+    counted = "select locks_expired_in_24_hours from public.scan_health"
+    assert db.rows(counted) == [(2,)]
+    assert db.as_user(owner).rows(counted) == [(2,)], "an owner counts the crashes of their own job"
+    db.advance(timedelta(hours=24, minutes=1))
+    assert db.rows(counted) == [(0,)]
+
+
+def test_a_scan_that_is_switched_off_is_not_overdue(db: TestDatabase) -> None:
+    """It says why it is off, and asks nobody to look."""
+    owner = db.as_user(db.owner())
+    owner.call("schedule_scan")
+    owner.call("schedule_scan", p_enabled=False)
+    db.advance(timedelta(days=1))
+    (row,) = _view(db, "scan_health")
+    assert (row["enabled"], row["overdue_by"], row["last_error"]) == (
+        False,
+        None,
+        "switched off by the owner",
+    )
+
+
+def test_model_calls_are_shown_against_the_budget(db: TestDatabase, service: Caller) -> None:
+    """Today and the last 60 minutes with limits and tokens; what was skipped or released is no spend."""
+    owner = db.owner({"allowlist": ["BTC-EUR"], "limits": {"gpt": {"daily": 9, "hourly": 3}}})
+    lease = scanned(db, service, owner)
+    answered, unanswered, unused = (reserved(service, lease) for _ in range(3))
+    settled = {
+        answered: ("SUCCEEDED", 900, 100),
+        unanswered: ("FAILED", 0, 0),
+        unused: ("RELEASED", 0, 0),
+    }
+    for reservation, (status, asked, said) in settled.items():
+        service.call(
+            "log_gpt_usage",
+            p_id=reservation,
+            p_user_id=owner,
+            p_scan_job_id=lease["id"],
+            p_purpose=None,
+            p_status=status,
+            p_reason=None,
+            p_model=None,
+            p_prompt_tokens=asked,
+            p_completion_tokens=said,
+        )
+    reserved(service, lease)
+    refusal = service.call("reserve_gpt_call", **reservation_parameters(lease, execution_id(answered)))
+    assert refusal["reason"] == "HOURLY_BUDGET_EXHAUSTED"
+
+    def spend() -> tuple[object, ...]:
+        (row,) = _view(db, "model_spend")
+        assert (row["user_id"], row["daily_limit"], row["hourly_limit"]) == (owner, 9, 3)
+        return (
+            row["calls_today"],
+            row["calls_in_60_minutes"],
+            row["calls_without_answer_today"],
+            row["tokens_today"],
+        )
+
+    assert spend() == (3, 3, 1, 1000)
+    db.advance(timedelta(minutes=60))
+    assert spend() == (3, 0, 1, 1000)
+    db.set_clock(datetime(2026, 3, 3, 0, 0, tzinfo=UTC))
+    assert spend() == (0, 0, 0, 0)
+
+
+def test_the_checks_that_refused_are_counted(db: TestDatabase, service: Caller) -> None:
+    """Each refused approval counts once for each check that failed it, with the last time."""
+    owner = db.owner()
+    proposal = db.proposal(owner, market="DOGE-EUR", confidence=10)
+    db.claim(service, owner, proposal)
+    db.advance(timedelta(minutes=1))
+    db.claim(service, owner, proposal)
+
+    assert {row["code"]: (row["check_name"], row["refusals"]) for row in _view(db, "blocking_checks")} == {
+        "NOT_ALLOWLISTED": ("allowlist", 2),
+        "CONFIDENCE_TOO_LOW": ("confidence", 2),
+    }
+    assert {row["last_at"] for row in _view(db, "blocking_checks")} == {NOON + timedelta(minutes=1)}
+
+
+def test_overrides_are_listed(db: TestDatabase, service: Caller) -> None:
+    """Which approval overrode what; an approval without override is not there."""
+    owner = db.owner()
+    flipped = db.proposal(owner)
+    db.claim(service, owner, flipped, p_override_anti_flip=True)
+    db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
+
+    assert [
+        (row["execution_id"], row["override_cooldown"], row["override_anti_flip"])
+        for row in _view(db, "overrides_used")
+    ] == [(execution_id(flipped), False, True)]
+
+
+@pytest.mark.parametrize(
+    ("side", "later_price", "percent"),
+    [("buy", 51000, "2.00"), ("buy", 49000, "-2.00"), ("sell", 49000, "2.00")],
+)
+def test_a_dry_run_is_valued_at_the_last_price_that_a_scan_stored(
+    db: TestDatabase, service: Caller, side: str, later_price: int, percent: str
+) -> None:
+    """A buy gains when the price rose since the approval, a sell when it fell."""
+    owner = db.owner()
+    dry = _dry(db, service)
+    proposal = db.proposal(owner, side=side)
+    db.claim(service, owner, proposal, **dry)
+    db.advance(timedelta(hours=1))
+    db.proposal(owner, side=side, reference_price=Decimal(later_price))
+
+    (row,) = _view(db, "dry_run_results")
+    assert (
+        row["execution_id"],
+        row["price_at_approval"],
+        row["last_scanned_price"],
+        row["last_scanned_at"],
+    ) == (
+        execution_id(proposal),
+        Decimal(50000),
+        Decimal(later_price),
+        NOON + timedelta(hours=1),
+    )
+    assert row["result_percent"] == Decimal(percent)
+    assert '"price":"50000"' in body(proposal, "BTC-EUR", side, Decimal(1), Decimal(50000))
+
+
+def test_every_view_looks_with_the_rights_of_whoever_looks(shared_db: TestDatabase) -> None:
+    """Without security_invoker a view shows everybody's rows to everybody."""
+    found = shared_db.rows(
+        """
+        select relname, coalesce(reloptions, '{}') @> '{security_invoker=true}'
+        from pg_class where relnamespace = 'public'::regnamespace and relkind = 'v'
+        """
+    )
+    assert sorted(found) == [(view, True) for view in VIEWS]
+
+
+def test_every_column_of_a_view_says_what_it_is(shared_db: TestDatabase) -> None:
+    """Tables, views and functions have their comments elsewhere; here each number that a person reads."""
+    assert (
+        shared_db.rows(
+            """
+            select relation.relname, field.attname
+            from pg_class as relation
+            join pg_attribute as field on field.attrelid = relation.oid and field.attnum > 0
+            where relation.relnamespace = 'public'::regnamespace and relation.relkind = 'v'
+                and col_description(relation.oid, field.attnum) is null
+            """
+        )
+        == []
+    )
