@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test lint format stack stack-down exchange model clean
+.PHONY: help setup run serve test soak mutants lint format stack stack-down exchange model clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -23,6 +23,12 @@ serve: setup ## the local world and the three functions on their schedule, until
 test: setup ## every test, on a real stack
 	@$(PYTHON) -m pytest
 	@bash local/test_deployed_python.sh
+
+soak: setup ## the long proofs, minutes each
+	@$(PYTHON) -m pytest -m soak
+
+mutants: setup ## take each mechanism out of the database and see a test fail
+	@$(PYTHON) -m tests.mutants
 
 lint: setup ## formatting, lint, types, import walls, shell, SQL
 	@$(PYTHON) -m ruff format --check .
