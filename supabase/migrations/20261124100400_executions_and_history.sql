@@ -73,7 +73,7 @@ create table public.trade_executions (
     constraint settled_means_final check (
         (settled_at is not null) = (status in ('FILLED', 'CANCELED', 'REJECTED', 'NOT_PLACED', 'DRY_RUN'))
     ),
-    constraint request_holds_the_exact_bytes check (jsonb_typeof(request -> 'body') = 'string'),
+    constraint request_holds_the_exact_bytes check (coalesce(jsonb_typeof(request -> 'body') = 'string', false)),
     constraint checks_are_a_list check (jsonb_typeof(checks) = 'array'),
     constraint access_timestamp_is_in_ms check (access_timestamp between 1500000000000 and 9999999999999),
     constraint access_window_is_3_to_10_s check (access_window_ms between 3000 and 10000),
