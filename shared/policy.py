@@ -2,18 +2,19 @@
 
 The stored policy is whole: `set_trading_policy` fills every default and a constraint refuses the rest,
 so a reader that meets a missing, unknown or mistyped field has met something that must not trade.
-The policy's hash is computed in the database alone.
+The policy's hash is computed in the database alone. The ranges are those of interlock.policy_error there;
+a property test holds the two to the same answer.
 """
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MARKET_PATTERN = r"^[A-Z0-9]{1,20}-[A-Z0-9]{2,10}$"
 
-_PLAIN_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
+_PLAIN_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,11})(\.[0-9]{1,8})?")
 
 
 def _plain_decimal(value: object) -> Decimal:
@@ -33,12 +34,24 @@ def _percentage_points(value: object) -> Decimal:
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
+def _each_once(markets: list[str]) -> list[str]:
+    """Raises ValueError when a market is named twice."""
+    if len(set(markets)) < len(markets):
+        raise ValueError("must name each market once")
+    return markets
+
+
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 PlainDecimal = Annotated[Decimal, BeforeValidator(_plain_decimal)]
+OrderValue = Annotated[PlainDecimal, Field(ge=Decimal("0.01"), le=1_000_000)]
+DailyValue = Annotated[PlainDecimal, Field(le=100_000_000)]
+Percent = Annotated[PlainDecimal, Field(le=50)]
 Confidence = Annotated[Decimal, BeforeValidator(_percentage_points), Field(ge=0, le=100, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10_000)]
+Minutes = Annotated[int, Field(ge=0, le=525_600)]
 Market = Annotated[str, Field(pattern=MARKET_PATTERN)]
+Allowlist = Annotated[list[Market], Field(max_length=100), AfterValidator(_each_once)]
 
 
 class OrderLimits(BaseModel):
@@ -46,8 +59,14 @@ class OrderLimits(BaseModel):
 
     model_config = _STRICT
 
-    min_eur: PlainDecimal
-    max_eur: PlainDecimal
+    min_eur: OrderValue
+    max_eur: OrderValue
+
+    @model_validator(mode="after")
+    def _least_is_not_above_most(self) -> Self:
+        if self.min_eur > self.max_eur:
+            raise ValueError("min_eur must not be above max_eur")
+        return self
 
 
 class DailyLimits(BaseModel):
@@ -56,7 +75,7 @@ class DailyLimits(BaseModel):
     model_config = _STRICT
 
     trades: Count
-    value_eur: PlainDecimal
+    value_eur: DailyValue
 
 
 class GptLimits(BaseModel):
@@ -86,15 +105,15 @@ class TradingPolicy(BaseModel):
 
     model_config = _STRICT
 
-    allowlist: list[Market]
+    allowlist: Allowlist
     min_confidence: Confidence
     limits: Limits
-    cooldown_minutes: Count
-    anti_flip_minutes: Count
-    max_price_move_percent: PlainDecimal
-    max_spread_percent: PlainDecimal
-    proposal_ttl_minutes: Count
-    scan_interval_minutes: Count
+    cooldown_minutes: Minutes
+    anti_flip_minutes: Minutes
+    max_price_move_percent: Percent
+    max_spread_percent: Percent
+    proposal_ttl_minutes: Annotated[int, Field(ge=1, le=1_440)]
+    scan_interval_minutes: Annotated[int, Field(ge=1, le=10_080)]
 
 
 def parse_policy(stored: object) -> TradingPolicy:
