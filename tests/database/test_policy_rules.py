@@ -64,11 +64,8 @@ _decimals = st.one_of(
     st.sampled_from(EDGES).map(str),
     st.decimals(0, 10**12, allow_nan=False, allow_infinity=False, places=2).map(lambda value: f"{value:f}"),
     st.from_regex(r"\A-?[0-9]{1,13}(\.[0-9]{1,9})?\Z"),
-    st.sampled_from(
-        "|6|06|+6|-6| 6|6 |6\n|.5|5.|1e2|1E2|NaN|Infinity|-inf|0x10|1_000|1,5|\u0666|0.01|0.009|50.0001".split(
-            "|"
-        )
-    ),
+    st.sampled_from(["0x10", "1_000", "1,5", "\u0666", "0.01", "0.009", "50.00000001"]),
+    st.sampled_from(["", "6", "06", "+6", "-6", " 6", "6 ", "6\n", ".5", "5.", "1e2", "1E2", "NaN", "-inf"]),
 )
 _markets = st.one_of(
     st.from_regex(r"\A[A-Z0-9]{1,21}-[A-Z0-9]{1,11}\Z"),
@@ -101,7 +98,7 @@ _fitting = {
 def _documents(draw: st.DrawFn) -> object:
     """The default policy with up to three changes: a value replaced, a field left out or one too many."""
     document: Any = copy.deepcopy(DEFAULTS)
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
         path = draw(st.sampled_from(PATHS))
         if not path:
             if draw(st.booleans()):
@@ -113,7 +110,7 @@ def _documents(draw: st.DrawFn) -> object:
             holder = holder.get(parent) if isinstance(holder, dict) else None
         if not isinstance(holder, dict):
             continue
-        match draw(st.sampled_from(["fitting", "fitting", "any", "missing", "unknown"])):
+        match draw(st.sampled_from(["fitting"] * 5 + ["any", "missing", "unknown"])):
             case "fitting":
                 holder[name] = draw(_fitting.get(name, _numbers))
             case "any":
