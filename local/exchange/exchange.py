@@ -22,7 +22,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED_CANDLES = REPOSITORY.parent / "shared" / "data"
 DEFAULT_CANDLES = SHARED_CANDLES if SHARED_CANDLES.is_dir() else None
 DEFAULT_BALANCES = {"EUR": Decimal(10_000), "BTC": Decimal("0.25"), "ETH": Decimal(2)}
-DEFAULT_SEED = 1
+DEFAULT_SEED = 10
+"""One on whose prices the scripted model proposes, so that a first run without candles shows an order."""
 
 
 @dataclass(frozen=True)

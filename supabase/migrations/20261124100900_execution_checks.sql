@@ -158,7 +158,7 @@ create function interlock.decide_checks(
     p_order_value numeric,
     p_now timestamptz
 ) returns jsonb
-language plpgsql volatile set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
 declare
     v_controls public.trading_controls;
@@ -333,7 +333,7 @@ $$;
 comment on function interlock.decide_checks(
     public.trade_proposals, text, bigint, text, text, boolean, boolean, numeric, timestamptz
 ) is
-    'Every check that needs no market, decided from stored rows as of p_now. The value of a sell comes from the caller; without it, its checks are not evaluated.';
+    'Every check that needs no market, decided from stored rows as of p_now, in one snapshot: that of the statement which calls it, after the locks in a claim. The value of a sell comes from the caller; without it, its checks are not evaluated.';
 
 create function interlock.merge_market_checks(
     p_given jsonb, p_mode text, p_order_type text, p_now timestamptz, p_access_timestamp bigint, p_access_window_ms integer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.database.harness import Caller, Refused, TestDatabase, body, execution_id
+from tests.database.harness import MARKET_CHECKS, Caller, Refused, TestDatabase, body, execution_id
 
 
 def _codes(answer: dict[str, object]) -> set[str]:
@@ -175,3 +176,82 @@ def test_bytes_that_are_not_this_proposals_order_are_refused(
     assert refused.value.sqlstate == "PT400"
     assert why in (refused.value.detail or "")
     assert db.one("select count(*) from public.trade_executions") == 0
+
+
+@pytest.mark.parametrize("name", MARKET_CHECKS)
+def test_a_claim_needs_every_market_verdict_once_and_passed(
+    db: TestDatabase, service: Caller, name: str
+) -> None:
+    """A verdict that is missing, doubled, failed, undecided or waved through is a failed check."""
+    owner = db.owner()
+    proposal = db.proposal(owner, order_type="limit", limit_price=Decimal(50000))
+    asked = db.claim_parameters(owner, proposal)
+    passed = [_verdict(check, "PASSED") for check in MARKET_CHECKS]
+    others = [verdict for verdict in passed if verdict["check"] != name]
+    for given in (
+        [],
+        others,
+        [*passed, _verdict(name, "PASSED")],
+        [*others, _verdict(name, "FAILED", "SOMETHING")],
+        [*others, _verdict(name, "NOT_EVALUATED")],
+        [*others, _verdict(name, "NOT_APPLICABLE")],
+        [*others, _verdict(name, "passed")],
+    ):
+        answer = service.call("claim_execution", **(asked | {"p_market_checks": given}))
+        (decided,) = [verdict for verdict in answer["checks"] if verdict["check"] == name]
+        assert (answer["outcome"], decided["verdict"] in ("FAILED", "NOT_EVALUATED")) == ("refused", True)
+
+    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == 7
+    granted = service.call("claim_execution", **(asked | {"p_market_checks": passed}))
+    assert granted["outcome"] == "claimed"
+
+
+def _verdict(check: str, verdict: str, code: str | None = None) -> dict[str, object]:
+    return {"check": check, "verdict": verdict, "code": code, "facts": {}}
+
+
+def test_the_access_timestamp_is_judged_by_the_databases_clock(db: TestDatabase, service: Caller) -> None:
+    """At most 2 s ahead of it and half a window behind it, whatever the function found."""
+    for offset_ms, code in [(2001, "CLOCK_SKEW"), (-2501, "TOO_LATE"), (2000, None), (-2500, None)]:
+        owner = db.owner()
+        answer = db.claim(service, owner, db.proposal(owner), p_access_timestamp=db.now_ms + offset_ms)
+
+        assert _codes(answer) == ({code} if code else set())
+        assert answer["outcome"] == ("refused" if code else "claimed")
+
+
+def test_an_approval_that_overlaps_a_claim_is_refused_for_no_wrong_reason(
+    db: TestDatabase, service: Caller
+) -> None:
+    """What is read before a claim commits is judged as it was then: no check fails because of that claim."""
+    owner = db.owner({"allowlist": ["BTC-EUR"]})
+    proposal = db.proposal(owner)
+    asked = db.claim_parameters(owner, proposal)
+    names = ("p_user_id", "p_proposal_id", "p_mode", "p_operator_id", "p_trade_key_fingerprint")
+    overlapping = db.as_service()
+
+    with ThreadPoolExecutor(1) as pool, db.admin.transaction():
+        # The controls are the first thing that the checks read: the approval waits there, half read.
+        db.do("lock table public.trading_controls in access exclusive mode")
+        begun = pool.submit(
+            overlapping.call,
+            "begin_execution",
+            **{name: asked[name] for name in names},
+            p_override_cooldown=False,
+            p_override_anti_flip=False,
+        )
+        _wait_for_a_waiter(service)
+        claimed = db.claim(Caller(db.admin), owner, proposal)
+    answer = begun.result()
+
+    assert claimed["outcome"] == "claimed", claimed
+    assert [verdict for verdict in answer["checks"] if verdict["verdict"] == "FAILED"] == []
+    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == 0
+
+
+def _wait_for_a_waiter(caller: Caller) -> None:
+    for _ in range(1000):
+        if caller.rows("select from pg_catalog.pg_locks where not granted"):
+            return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits for a lock")
