@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.database.acts import claimed
+from tests.database.acts import background, claimed, until_it_waits
 from tests.database.harness import Caller, TestDatabase, order, record
 
 _WRITERS = 32
@@ -120,6 +121,21 @@ def test_an_uncommitted_event_is_sealed_once_it_commits(db: TestDatabase, servic
 
     assert service.call("seal_audit_events")["sealed"] == "1"
     assert _verified(service)["whole"]
+
+
+def test_a_sealing_run_waits_for_the_one_before_it(db: TestDatabase, service: Caller) -> None:
+    """Two runs at once would fork the chain: the second seals what the first has left, which is nothing."""
+    claimed(db, service)
+    waiting = db.as_service()
+    service.connection.execute("begin")
+    first = service.call("seal_audit_events")
+
+    with background(partial(waiting.call, "seal_audit_events")) as sealing:
+        until_it_waits(db, waiting, sealing)
+        service.connection.execute("commit")
+        assert sealing.result() == first | {"sealed": "0"}
+
+    assert _verified(service, first["head"])["whole"]
 
 
 @pytest.mark.parametrize(

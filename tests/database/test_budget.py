@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.database.acts import at_once
+from tests.database.acts import at_once, background, until_it_waits
 from tests.database.harness import POLICY, Caller, Refused, TestDatabase
 
 
@@ -117,6 +117,28 @@ def test_the_ceiling_over_all_owners_holds_at_once(db: TestDatabase) -> None:
 
     assert reasons == {None: 11, "ACCOUNT_DAILY_CALLS_EXHAUSTED": 21}
     assert _counted(db) == 11
+
+
+@pytest.mark.parametrize("whose", ["the same owner", "another owner"])
+def test_a_reservation_waits_for_the_one_before_it_and_counts_it(
+    db: TestDatabase, service: Caller, whose: str
+) -> None:
+    """Between count and insert nobody else counts: the last call that is left is reserved once."""
+    db.do("update public.trading_controls set max_daily_gpt_calls = 1 where singleton")
+    first, second = _leases(db, 2, daily=1)
+    if whose == "the same owner":
+        second = first
+    waiting = db.as_service()
+    service.connection.execute("begin")
+    assert _reserve(service, first)["outcome"] == "reserved"
+
+    with background(partial(_reserve, waiting, second)) as reserving:
+        until_it_waits(db, waiting, reserving)
+        service.connection.execute("commit")
+        answer = reserving.result()
+
+    assert answer["outcome"] == "refused"
+    assert _counted(db) == 1
 
 
 def test_the_ceiling_of_tokens_counts_everybodys_answers(db: TestDatabase, service: Caller) -> None:

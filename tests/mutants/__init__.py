@@ -1,0 +1,1 @@
+"""Mutants of the database: each takes one mechanism out, and a test has to notice."""
