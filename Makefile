@@ -55,5 +55,5 @@ model: setup ## the scripted model alone; prints its address
 	@$(PYTHON) -m local.model
 
 clean: ## remove everything that set-up and runs made
-	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; fi
-	@rm -rf .venv node_modules .local
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down --all; fi
+	@rm -rf .venv node_modules .local 2>/dev/null || { echo "Some files belong to another user: remove .venv, node_modules and .local as that user." >&2; exit 1; }

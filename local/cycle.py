@@ -8,6 +8,7 @@ model that holds is said and is fine too.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ import httpx
 from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from local import world
@@ -33,6 +35,9 @@ from shared.bitvavo import BitvavoOrders, KeyPair, Order, open_http
 POLICY: Mapping[str, object] = {"allowlist": ["BTC/EUR", "ETH/EUR"]}
 _PARTS = ("Postgres", "Supabase's API", "migrations", "exchange", "model", "three functions")
 EMAIL = "owner@interlock.local"
+_EMPTY: tuple[object, ...] = (None, [], {}, "")
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:\+00(?::00)?|Z)")
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _DAY_MS = 24 * 60 * 60 * 1000
 _WIDTH_WITHOUT_TERMINAL = 118
 
@@ -66,13 +71,16 @@ def _cycle(console: Console, place: World) -> None:
     policy = owner.call("set_trading_policy", p_policy=POLICY)
     owner.call("schedule_scan")
 
-    _heading(console, "The world", f"prices: {place.prices}; model: {place.model_url or 'the real one'}")
-    console.print(f"  owner    {EMAIL}, named by the operator; policy {policy['policy_hash'][:12]}…")
-    console.print(
-        f"  may      trade {', '.join(policy['policy']['allowlist'])}; "
-        f"one order {_eur(policy['policy']['limits']['order']['min_eur'])} to "
-        f"{_eur(policy['policy']['limits']['order']['max_eur'])}; "
-        f"{policy['policy']['limits']['daily']['trades']} trades a day"
+    limits = policy["policy"]["limits"]
+    _heading(console, "The world")
+    _say(console, f"prices   {place.prices}")
+    _say(console, f"model    {'scripted, deterministic and offline' if place.model_url else 'the real one'}")
+    _say(console, f"owner    {EMAIL}, named by the operator; policy {_short(policy['policy_hash'])}")
+    _say(
+        console,
+        f"may      trade {', '.join(policy['policy']['allowlist'])};"
+        f" one order {_eur(limits['order']['min_eur'])} to {_eur(limits['order']['max_eur'])};"
+        f" {limits['daily']['trades']} trades a day",
     )
 
     _heading(
@@ -80,20 +88,22 @@ def _cycle(console: Console, place: World) -> None:
         "Cleanup",
         "compares the orders at the exchange with the approvals; the first one opens live trading",
     )
-    _show_summary(console, _post(http, place.functions["cleanup"]))
+    _say(console, _post(http, place.functions["cleanup"])["summary"])
 
     _heading(
         console,
         "Scan",
         "reads the markets with the read-only key and lets the model propose, inside its budget",
     )
-    _show_summary(console, _post(http, place.functions["scan_tick"]))
+    scanned = _post(http, place.functions["scan_tick"])
+    _say(
+        console,
+        f"{scanned['claimed']} job claimed, {scanned['market_reads']} markets read,"
+        f" {scanned['model_calls']} model call, {int(scanned['duration_ms']) / 1000:.1f} s",
+    )
     proposals = owner.read("trade_proposals", status="eq.PENDING")
     if not proposals:
-        usage = owner.read("gpt_usage_log", order="created_at.desc", limit="1")
-        reason = usage[0]["reason"] if usage else "the model was not asked; see the summary above"
-        console.print(f"\n  [bold]The model holds.[/bold] {escape(str(reason))}")
-        console.print("  No proposal, so there is nothing to approve. That is a normal end of a scan.")
+        _say_why_there_is_none(console, owner)
         return
     proposal = proposals[0]
     _show_proposal(console, proposal)
@@ -112,7 +122,7 @@ def _cycle(console: Console, place: World) -> None:
     _show_status(console, _answer(http.get(f"{place.functions['execute']}/status", headers=owner.bearer())))
 
     _heading(console, "Cleanup again", "settles what is open and compares once more")
-    _show_summary(console, _post(http, place.functions["cleanup"]))
+    _say(console, _post(http, place.functions["cleanup"])["summary"])
 
     _heading(console, "Evidence", "what the exchange says beside what the database says")
     orders = _orders_at_the_exchange(place, str(proposal["market"]))
@@ -155,24 +165,36 @@ def _orders_at_the_exchange(place: World, market: str) -> list[Order]:
     return [order for order in found if order.operator_id == OPERATOR_ID]
 
 
-def _show_summary(console: Console, summary: Mapping[str, Any]) -> None:
-    for key, value in summary.items():
-        if value in (None, [], {}, ""):
-            continue
-        shown = value if isinstance(value, str) else _compact(value)
-        console.print(f"  {key.replace('_', ' '):<22} {escape(shown)}")
+def _say_why_there_is_none(console: Console, owner: Owner) -> None:
+    """A hold is a normal end; a scan that could not ask the model is not."""
+    (job,) = owner.read("scan_jobs")
+    ending, _, reason = str(job["last_outcome"]).partition(": ")
+    if ending != "held":
+        raise LocalWorldError(
+            f"the scan ended as {ending} ({reason}): mend that, or leave MODEL and PRICES out."
+        )
+    holds = reason.startswith("HOLD: ")
+    said = "The model holds." if holds else "The scan proposes nothing."
+    _say(console, f"[bold]{said}[/bold] {escape(reason.removeprefix('HOLD: '))}")
+    _say(console, "Without a proposal there is nothing to approve. That is a normal end of a scan.")
 
 
 def _compact(value: object) -> str:
+    """A fact or several, as a person reads them."""
     if isinstance(value, Mapping):
-        return ", ".join(
-            f"{key.replace('_', ' ')} {_compact(item)}"
-            for key, item in value.items()
-            if item not in (None, [], {})
+        said = (
+            f"{key.replace('_', ' ')} {_compact(item)}" for key, item in value.items() if item not in _EMPTY
         )
+        return ", ".join(said)
     if isinstance(value, list):
-        return "; ".join(_compact(item) for item in value) or "none"
-    return str(value)
+        return ", ".join(_compact(item) for item in value) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else _short(str(value))
+
+
+def _short(text: str) -> str:
+    """Instants to the second, hashes by their beginning."""
+    text = _INSTANT.sub(lambda found: f"{found[1]} {found[2]}Z", text)
+    return _HASH.sub(lambda found: f"{found[0][:12]}…", text)
 
 
 def _show_proposal(console: Console, proposal: Mapping[str, Any]) -> None:
@@ -181,66 +203,74 @@ def _show_proposal(console: Console, proposal: Mapping[str, Any]) -> None:
         if proposal["side"] == "buy"
         else f"{proposal['amount']} {proposal['asset']}"
     )
-    console.print(
-        f"\n  [bold]{proposal['side'].upper()} {size} of {proposal['market']}[/bold]"
+    console.print()
+    _say(
+        console,
+        f"[bold]{proposal['side'].upper()} {size} of {proposal['market']}[/bold]"
         f"  at {_eur(proposal['reference_price'])}, confidence {proposal['confidence']},"
-        f" until {proposal['expires_at']}"
+        f" until {_short(proposal['expires_at'])}",
     )
-    console.print(f"  “{escape(str(proposal['rationale']))}”")
+    _say(console, f"“{escape(str(proposal['rationale']))}”")
     shown = proposal.get("market_snapshot") or {}
     numbers: dict[str, Any] = shown.get("markets", {}).get(proposal["market"], {})
     table = _table("number", "value", "number", "value")
-    plain = [(key.replace("_", " "), str(value)) for key, value in numbers.items() if isinstance(value, str)]
+    plain = [
+        (key.replace("_", " "), _short(value)) for key, value in numbers.items() if isinstance(value, str)
+    ]
     half = (len(plain) + 1) // 2
     for index in range(half):
         left, right = plain[index], plain[index + half] if index + half < len(plain) else ("", "")
         table.add_row(*left, *right)
     if plain:
-        console.print("  The numbers that the model saw:")
+        _say(console, "The numbers that the model saw:")
         console.print(table)
 
 
 def _show_answer(console: Console, response: httpx.Response, *, checks: bool = True) -> None:
     body = response.json()
     said = f"{body.get('code', '')}  {escape(str(body.get('error', '')))}"
-    console.print(f"  HTTP {response.status_code}  {said}".rstrip())
+    _say(console, f"HTTP {response.status_code}  {said}".rstrip())
     execution = body.get("execution")
     verdicts = body.get("checks") or (execution or {}).get("checks") or []
     if checks and verdicts:
         table = _table("check", "verdict", "facts")
         for verdict in verdicts:
             facts = _compact(verdict.get("facts") or {})
-            table.add_row(verdict["check"], verdict.get("code") or verdict["verdict"], escape(facts[:140]))
+            table.add_row(verdict["check"], verdict.get("code") or verdict["verdict"], escape(facts))
         console.print(table)
     if execution:
         sent = (execution.get("request") or {}).get("body")
-        console.print(f"  execution {execution['id']}  [bold]{execution['status']}[/bold]")
+        _say(console, f"execution {execution['id']}  [bold]{execution['status']}[/bold]")
         if sent and checks:
-            console.print(f"  sent      {escape(sent)}", soft_wrap=True)
-        console.print(
-            f"  filled    {execution.get('filled_amount')} for {_eur(execution.get('filled_amount_quote'))}"
-            f" + fee {_eur(execution.get('fee'))}; exchange's order {execution.get('exchange_order_id')}"
+            _say(console, f"sent      {escape(sent)}")
+        _say(
+            console,
+            f"filled    {execution.get('filled_amount')} for {_eur(execution.get('filled_amount_quote'))}"
+            f" + fee {_eur(execution.get('fee'))}; exchange's order {execution.get('exchange_order_id')}",
         )
 
 
 def _show_status(console: Console, status: Mapping[str, Any]) -> None:
     trading, today, budget = status["trading"], status["today"], status["model_budget"]
-    console.print(
-        f"  trading        {trading['state']} (global {trading['global_state']},"
-        f" own {trading['owner_state']}), {trading['mode']}"
+    _say(
+        console,
+        f"trading        {trading['state']} (global {trading['global_state']},"
+        f" own {trading['owner_state']}), {trading['mode']}",
     )
-    console.print(
-        f"  today          {today['trades']} of {today['trades_limit']} trades, "
-        f"{_eur(today['value_eur'])} of {_eur(today['value_limit_eur'])}"
+    _say(
+        console,
+        f"today          {today['trades']} of {today['trades_limit']} trades, "
+        f"{_eur(today['value_eur'])} of {_eur(today['value_limit_eur'])}",
     )
-    console.print(
-        f"  model calls    {budget['daily_used']} of {budget['daily_limit']} today, "
-        f"{budget['hourly_used']} of {budget['hourly_limit']} this hour"
+    _say(
+        console,
+        f"model calls    {budget['daily_used']} of {budget['daily_limit']} today, "
+        f"{budget['hourly_used']} of {budget['hourly_limit']} this hour",
     )
     for window in status["windows"]:
         until = {name: at for name, at in window.items() if name != "asset"}
-        console.print(f"  waiting        {window['asset']}: {_compact(until)}")
-    console.print(f"  compared       {status['reconciliation']['age_seconds']} s ago")
+        _say(console, f"waiting        {window['asset']}: {_compact(until)}")
+    _say(console, f"compared       {status['reconciliation']['age_seconds']} s ago")
 
 
 def _show_evidence(console: Console, owner: Owner, proposal: Mapping[str, Any], orders: list[Order]) -> None:
@@ -263,13 +293,13 @@ def _show_evidence(console: Console, owner: Owner, proposal: Mapping[str, Any], 
     for row in owner.read("trade_history"):
         table.add_row(
             "trade_history",
-            f"{row['side']} {row['market']}: {row['amount']} at {row['price']},"
-            f" counted from {row['counted_at']}",
+            f"{row['side']} {row['market']}: {row['amount']} at {_eur(row['price'])},"
+            f" counted from {_short(row['counted_at'])}",
         )
     for row in owner.read("gpt_usage_log"):
         table.add_row("gpt_usage_log", f"{row['status']}, {row['model']}, {row['tokens_used']} tokens")
     for row in owner.read("audit_events", order="at.asc", execution_id=f"eq.{execution_id}"):
-        table.add_row("audit_events", f"{row['at']}  {row['event']} by {row['actor']}")
+        table.add_row("audit_events", f"{_short(row['at'])}  {row['event']} by {row['actor']}")
     console.print(table)
 
 
@@ -280,8 +310,12 @@ def _eur(amount: object) -> str:
     return f"{value:,.2f} EUR" if value == value.quantize(Decimal("0.01")) else f"{value.normalize():,f} EUR"
 
 
-def _heading(console: Console, title: str, about: str) -> None:
-    console.print(f"\n[bold cyan]{title}[/bold cyan]  [dim]{escape(about)}[/dim]")
+def _heading(console: Console, title: str, about: str = "") -> None:
+    console.print(f"\n[bold cyan]{title}[/bold cyan]  [dim]{escape(about)}[/dim]".rstrip())
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
 def _table(*columns: str) -> Table:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: .venv (Python), node_modules (Postgres, the Supabase parts).
-# Nothing outside is touched. Runs in no time when nothing has changed. Says in one line what is missing.
+# Outside, only the caches of pip, uv and npm are written. Runs in no time when nothing has changed. Says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,8 +17,9 @@ python=$(command -v python3) || stop "python3 is missing: install Python 3.11 or
     stop "$("$python" --version) is too old: Interlock needs Python 3.11 or later as python3."
 command -v node >/dev/null || stop "node is missing: install Node.js $node_at_least or later."
 command -v npm >/dev/null || stop "npm is missing: install it with Node.js."
-node -e "process.exit(Number(parseInt(process.versions.node) < $node_at_least))" ||
-    stop "Node.js $(node --version) is too old: install version $node_at_least or later."
+node_version=$(node -p 'parseInt(process.versions.node)' 2>/dev/null) || stop "node does not run: install Node.js $node_at_least or later."
+[ "$node_version" -ge "$node_at_least" ] ||
+    stop "Node.js $node_version is too old: install version $node_at_least or later."
 if ! mkdir -p .local 2>/dev/null || [ ! -w .local ] || [ ! -w . ]; then
     stop "$PWD cannot be written by $(id -un): use a folder of your own, or change its owner."
 fi
@@ -46,8 +47,10 @@ fi
 
 if ! is_done python "$python_stamp" .venv; then
     echo "Setting up: Python packages …"
-    UV_PROJECT_ENVIRONMENT=.venv .local/uv/bin/uv sync --frozen --all-groups --python "$python" >"$log" 2>&1 ||
-        stop "The Python packages could not be installed: $(tail -n 1 "$log") (all of it: $log)"
+    # The system's certificates, since a company's proxy signs with its own; the lock file in this folder, not in /tmp.
+    TMPDIR="$PWD/.local" UV_PROJECT_ENVIRONMENT=.venv \
+        .local/uv/bin/uv sync --frozen --all-groups --system-certs --python "$python" >"$log" 2>&1 ||
+        stop "The Python packages could not be installed: $(grep -m 1 -iE '(error|cause):|cause' "$log" || tail -n 1 "$log") (all of it: $log)"
     printf '%s' "$python_stamp" >.local/python.done
 fi
 

@@ -87,6 +87,20 @@ def stop(name: str = BACKGROUND) -> list[str]:
         return _clean(folder)
 
 
+def stop_all_worlds() -> None:
+    """Stop every stack of this checkout, also what killed runs left behind.
+
+    Raises:
+        InUseError: a running program uses one of them.
+    """
+    for folder in sorted(path for path in LOCAL.glob("*") if path.is_dir()):
+        record = _Record.read(folder)
+        if record is not None and record.owner is not None and is_alive(record.owner):
+            raise _in_use(record.owner, folder.name)
+        if record is not None or any(folder.glob("*.pid")):
+            stop(folder.name)
+
+
 @contextmanager
 def running(name: str) -> Iterator[Stack]:
     """A new stack that lives as long as the block, also when a signal ends it. Raises as start does."""
@@ -160,8 +174,10 @@ def main(arguments: list[str]) -> None:
         case ["down"]:
             stopped = stop()
             print("Stopped." if stopped else "It was not running.")
+        case ["down", "--all"]:
+            stop_all_worlds()
         case _:
-            sys.exit("usage: python -m local.stack up|down")
+            sys.exit("usage: python -m local.stack up|down [--all]")
 
 
 def _up() -> None:
@@ -178,10 +194,7 @@ def _start(name: str, owner: ProcessId | None) -> Stack:
         record = _Record.read(folder)
         if record is not None:
             if record.owner is not None and is_alive(record.owner):
-                raise InUseError(
-                    f"Process {record.owner.pid} uses the stack '{name}' of this checkout: "
-                    "wait until it has ended, or end it."
-                )
+                raise _in_use(record.owner, name)
             if owner is None and record.owner is None and _is_healthy(record.stack):
                 return record.stack
         _clean(folder)
@@ -190,6 +203,12 @@ def _start(name: str, owner: ProcessId | None) -> Stack:
         except BaseException:
             _clean(folder)
             raise
+
+
+def _in_use(owner: ProcessId, name: str) -> InUseError:
+    return InUseError(
+        f"Process {owner.pid} uses the stack '{name}' of this checkout: wait until it has ended, or end it."
+    )
 
 
 def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:

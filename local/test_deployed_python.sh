@@ -16,7 +16,7 @@ if [ -z "$python" ]; then
     echo "Python $deployed, which is deployed, is not on this machine: its unit tests were not run."
     exit 0
 fi
-UV_PROJECT_ENVIRONMENT=.local/venv-$deployed \
-    .local/uv/bin/uv sync --quiet --frozen --all-groups --python "$python"
+TMPDIR="$PWD/.local" UV_PROJECT_ENVIRONMENT=.local/venv-$deployed \
+    .local/uv/bin/uv sync --quiet --system-certs --frozen --all-groups --python "$python"
 echo "The unit tests once more, on Python $deployed:"
 ".local/venv-$deployed/bin/python" -m pytest -m unit -q

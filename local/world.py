@@ -155,11 +155,11 @@ def environment(
                 "OPENAI_BASE_URL": str(model),
                 "OPENAI_MODEL": "scripted",
             }
-    return _inherited() | environ
+    return _inherited(base.folder) | environ
 
 
 def _start(name: str, module: str, arguments: list[str], folder: Path) -> tuple[Child, str]:
-    return _serve(name, [sys.executable, "-m", module, *arguments], folder, _inherited(), ready="/")
+    return _serve(name, [sys.executable, "-m", module, *arguments], folder, _inherited(folder), ready="/")
 
 
 def _serve(
@@ -182,12 +182,19 @@ def _serve(
     raise AssertionError("unreachable")
 
 
-def _inherited() -> dict[str, str]:
+def _inherited(folder: Path) -> dict[str, str]:
     """What every process needs of this one's environment: where programs and certificates are."""
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-    return {"PYTHONPATH": ".", "PYTHONUNBUFFERED": "1"} | {
+    kept = ("PATH", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    # A home of their own: gunicorn keeps a control socket there, the same for all who share one.
+    return {"PYTHONPATH": ".", "PYTHONUNBUFFERED": "1", "HOME": str(_home(folder))} | {
         name: os.environ[name] for name in kept if name in os.environ
     }
+
+
+def _home(folder: Path) -> Path:
+    home = folder / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 def _openai(environ: Mapping[str, str]) -> dict[str, str]:
