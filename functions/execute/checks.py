@@ -310,10 +310,10 @@ def market_minimum(market: Market | Unread, book: BookTop | Unread, draft: Draft
     It is valued at the lower of current and sent price before fee against the minimum, and at the higher one
     against the maximum.
     """
-    for fact in (market, book):
-        if isinstance(fact, Unread):
-            return _failed("market_minimum", "BELOW_MARKET_MINIMUM", unread=fact.why)
-    assert isinstance(market, Market) and isinstance(book, BookTop)  # noqa: S101, PT018 - tells the type checker
+    if isinstance(market, Unread):
+        return _failed("market_minimum", "BELOW_MARKET_MINIMUM", unread=market.why)
+    if isinstance(book, Unread):
+        return _failed("market_minimum", "BELOW_MARKET_MINIMUM", unread=book.why)
     if draft is None:
         return _failed("market_minimum", "BELOW_MARKET_MINIMUM", amount="0")
     current = current_price(draft.side, book)

@@ -101,7 +101,7 @@ def tick_of(market: Market, price: Decimal) -> Decimal | None:
     """
     if market.tick_size is not None:
         return market.tick_size
-    if market.price_precision is None or price <= 0:
+    if market.price_precision is None:
         return None
     return Decimal(1).scaleb(price.adjusted() + 1 - market.price_precision)
 
@@ -129,4 +129,4 @@ def order_body(draft: Draft, execution_id: UUID, operator_id: int | None) -> byt
         "timeInForce": "IOC",
     }
     named = {name: value for name, value in body.items() if value is not None}
-    return json.dumps(named, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return json.dumps(named, separators=(",", ":")).encode()

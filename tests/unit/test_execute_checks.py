@@ -17,6 +17,7 @@ from functions.execute.checks import (
     elapsed_ms,
     judge,
     not_evaluated,
+    price_moved,
 )
 from functions.execute.facts import NOT_ASKED, MarketFacts, Unread
 from functions.execute.order import Wish, draft_order
@@ -268,6 +269,51 @@ def test_verdicts_fail_only_with_codes_of_the_registry() -> None:
         own_order=UNREAD,
     )
     assert all(verdict.code in codes[name] for name, verdict in seen.items())
+
+
+def test_the_collar_is_the_policys_percentage() -> None:
+    """Two percent are two percent of the reference price."""
+    assert price_moved(wish("buy", amount_quote="25"), book("1", "51000"), Decimal(2)).verdict is Word.PASSED
+    beyond = price_moved(wish("buy", amount_quote="25"), book("1", "51000.01"), Decimal(2))
+    assert (beyond.verdict, beyond.code) == (Word.FAILED, "PRICE_MOVED")
+    assert beyond.facts == {
+        "current_price": "51000.01",
+        "reference_price": "50000",
+        "max_price_move_percent": "2",
+    }
+
+
+@pytest.mark.parametrize(("least", "ok"), [("49.50", True), ("49.51", False)])
+def test_a_minimum_is_met_exactly_at_the_lower_price(least: str, ok: bool) -> None:
+    """A sell of 0.001 at a collar's edge of 49500 is worth 49.50, not what the bid promises."""
+    asked = wish("sell", amount="0.001")
+    given = verdicts(asked, market=market(minOrderInQuoteAsset=least), book=book("50000", "50010"))
+    assert failed(given) == ({} if ok else {"market_minimum": "BELOW_MARKET_MINIMUM"})
+
+
+def test_an_order_that_rounds_to_nothing_is_told_so() -> None:
+    """The fact that decided it is the amount that is left."""
+    given = verdicts(wish("sell", amount="0.001"), market=market(quantityDecimals=2))
+    assert given["market_minimum"].facts == {"amount": "0"}
+
+
+def test_the_facts_of_clock_and_window_are_what_was_measured() -> None:
+    """Exchange time, whether ours was accepted, the age of the facts and the window."""
+    given = verdicts(monotonic_s=100.5)
+    assert given["clock"].facts == {"exchange_time_ms": "1790000000000", "own_accepted": True}
+    assert given["window"].facts == {"age_ms": "500", "access_window_ms": "5000"}
+
+
+def test_values_of_many_digits_are_compared_exactly() -> None:
+    """Spread and minimum are decided by the fortieth digit, if it comes to that."""
+    digits = "0" * 37 + "1"
+    assert failed(verdicts(book=book("49875", f"50125.{digits}"))) == {"spread": "SPREAD_TOO_WIDE"}
+    asked = wish("sell", amount="1", limit_price=f"50000.{digits}")
+    fine = market(tickSize=f"0.{digits}", minOrderInQuoteAsset=f"50000.{digits}")
+    top = book(f"50000.{digits}", "50010")
+    assert failed(verdicts(asked, market=fine, book=top)) == {}
+    finer = market(tickSize=f"0.{digits}", minOrderInQuoteAsset=f"50000.{digits[:-1]}2")
+    assert failed(verdicts(asked, market=finer, book=top)) == {"market_minimum": "BELOW_MARKET_MINIMUM"}
 
 
 def test_prices_of_many_digits_are_compared_exactly() -> None:

@@ -109,10 +109,41 @@ def test_what_precision_leaves_nothing_of_is_no_order(asked: Wish, fields: dict[
     assert draft_order(asked, market(**fields), book("49990", "50010"), ONE_PERCENT) is None
 
 
-def test_a_collar_of_everything_never_sells_for_nothing() -> None:
-    """With a collar of 100 % the edge of a sell is zero, which is no price."""
+@pytest.mark.parametrize("precision", [{}, {"tickSize": None, "pricePrecision": 5}])
+@pytest.mark.parametrize("collar", ["100", "150"])
+def test_a_collar_of_everything_never_sells_for_nothing(precision: dict[str, Any], collar: str) -> None:
+    """With a collar of 100 % the edge of a sell is zero, with more it is below: neither is a price."""
     asked = wish("sell", amount="1")
-    assert draft_order(asked, market(), book("50000", "50010"), Decimal(100)) is None
+    assert draft_order(asked, market(**precision), book("50000", "50010"), Decimal(collar)) is None
+
+
+def test_a_price_below_one_euro_is_a_price() -> None:
+    """Markets whose prices have many decimals trade like any other."""
+    asked = wish("buy", amount_quote="25", reference_price="0.00005")
+    tiny = market(tickSize="0.00000001", quantityDecimals=0)
+    draft = draft_order(asked, tiny, book("0.0000499", "0.00005"), ONE_PERCENT)
+    assert draft is not None
+    assert draft.price == Decimal("0.0000505")
+
+
+LONG = Decimal("1.0000000000000000000000000000000000001")  # 37 decimals
+
+
+def test_no_digit_of_a_long_number_is_lost() -> None:
+    """Edge, value and body are exact beyond the 28 digits that decimals are rounded to by default."""
+    asked = wish("sell", amount=str(LONG), reference_price=str(LONG))
+    assert collar_edge(asked, book("1", "1"), ONE_PERCENT) == Decimal(
+        "0.990000000000000000000000000000000000099"
+    )
+    assert collar_edge(
+        wish("buy", amount_quote="25", reference_price=str(LONG)), book("2", "2"), ONE_PERCENT
+    ) == Decimal("1.010000000000000000000000000000000000101")
+    draft = draft_order(asked, market(tickSize=str(LONG), quantityDecimals=30), book("1", "1"), Decimal(0))
+    assert draft is not None
+    assert draft.price == LONG
+    with localcontext(prec=100):
+        assert draft.value == LONG * LONG
+    assert json.loads(order_body(draft, UUID(int=1), 7))["price"] == str(LONG)
 
 
 @pytest.mark.parametrize(

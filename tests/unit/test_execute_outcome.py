@@ -65,8 +65,7 @@ def refused(status: int, code: object, **fields: object) -> Placed | Rejected | 
 def test_a_readable_order_of_ours_is_placed() -> None:
     """An order object with our id, market and side is a fact."""
     placed = outcome(200, ORDER)
-    assert isinstance(placed, Placed)
-    assert placed.order.order_id == ORDER["orderId"]
+    assert placed == Placed(Order.parse(ORDER), answered(200, ORDER))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +73,11 @@ def test_a_readable_order_of_ours_is_placed() -> None:
 )
 def test_a_documented_refusal_with_its_own_status_is_certain(status: int, code: int) -> None:
     """The code, the HTTP status and the JSON agree: no order was placed."""
-    rejected = refused(status, code)
-    assert isinstance(rejected, Rejected)
-    assert (rejected.error_code, rejected.message) == (code, "text")
+    body = {"errorCode": code, "error": "text"}
+    assert outcome(status, body) == Rejected(code, "text", answered(status, body))
+    wordless = outcome(status, {"errorCode": code})
+    assert isinstance(wordless, Rejected)
+    assert wordless.message == ERROR_CODES[code].meaning
 
 
 def test_no_other_code_is_certain() -> None:
@@ -119,7 +120,18 @@ def test_a_doubtful_code_is_unknown_and_named(code: int) -> None:
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 403, 404, 429, 500, 502])
 def test_a_body_that_cannot_be_read_is_unknown(status: int, body: bytes) -> None:
     """Whatever the status: HTML, a cut body, another JSON than an order or a refusal proves nothing."""
-    assert isinstance(outcome(status, body), Unknown)
+    assert outcome(status, body) == Unknown(
+        "UNREADABLE_ORDER" if status == 200 and readable(body) else f"HTTP_{status}", answered(status, body)
+    )
+
+
+def readable(body: bytes) -> bool:
+    """Is it JSON at all?"""
+    try:
+        json.loads(body, parse_constant=lambda _: 1 / 0)
+    except (ValueError, RecursionError, ZeroDivisionError):
+        return False
+    return True
 
 
 def without(name: str) -> dict[str, Any]:
@@ -127,34 +139,40 @@ def without(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "order",
+    ("reason", "order"),
     [
-        {**ORDER, "clientOrderId": str(UUID(int=1))},
-        {**ORDER, "clientOrderId": None},
-        {**ORDER, "market": "ETH-EUR"},
-        {**ORDER, "side": "sell"},
-        {**ORDER, "filledAmount": "NaN"},
-        {**ORDER, "filledAmount": -1},
-        {**ORDER, "orderId": ""},
-        {**ORDER, "status": "onHold"},
-        {**ORDER, "status": "FILLED"},
-        {**ORDER, "filledAmount": "0"},
-        {**ORDER, "status": "rejected"},
-        {**ORDER, "status": "partiallyFilled", "filledAmount": "0"},
-        *(without(name) for name in ("orderId", "status", "filledAmount", "created", "market", "side")),
+        ("ANOTHER_ORDER", {**ORDER, "clientOrderId": str(UUID(int=1))}),
+        ("ANOTHER_ORDER", {**ORDER, "clientOrderId": None}),
+        ("ANOTHER_ORDER", {**ORDER, "market": "ETH-EUR"}),
+        ("ANOTHER_ORDER", {**ORDER, "side": "sell"}),
+        ("UNREADABLE_ORDER", {**ORDER, "filledAmount": "NaN"}),
+        ("UNREADABLE_ORDER", {**ORDER, "filledAmount": -1}),
+        ("UNREADABLE_ORDER", {**ORDER, "orderId": ""}),
+        *(
+            ("UNREADABLE_ORDER", without(name))
+            for name in ("orderId", "status", "filledAmount", "created", "market", "side")
+        ),
     ],
 )
-def test_another_order_or_an_unreadable_one_is_unknown(order: Mapping[str, Any]) -> None:
-    """A 200 that is not to the letter our order, in a state that we know, is no fact."""
-    assert isinstance(outcome(200, order), Unknown)
+def test_another_order_or_an_unreadable_one_is_unknown(reason: str, order: Mapping[str, Any]) -> None:
+    """A 200 that is not to the letter our order is no fact; what came is kept."""
+    assert outcome(200, order) == Unknown(reason, answered(200, order))
 
 
-def test_an_order_in_an_unknown_state_is_kept_as_evidence() -> None:
-    """The word is not understood, but the order is there: cleanup reads it again."""
-    unknown = outcome(200, {**ORDER, "status": "onHold"})
-    assert isinstance(unknown, Unknown)
-    assert unknown.order is not None
-    assert unknown.reason == "UNKNOWN_STATUS"
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "onHold"},
+        {"status": "FILLED"},
+        {"filledAmount": "0"},
+        {"status": "rejected"},
+        {"status": "partiallyFilled", "filledAmount": "0"},
+    ],
+)
+def test_an_order_in_an_unknown_state_is_kept_as_evidence(changes: dict[str, str]) -> None:
+    """The word is not understood or contradicts its fills, but the order is there: cleanup reads it again."""
+    order = {**ORDER, **changes}
+    assert outcome(200, order) == Unknown("UNKNOWN_STATUS", answered(200, order), Order.parse(order))
 
 
 @pytest.mark.parametrize(
