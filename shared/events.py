@@ -103,5 +103,7 @@ class Event(StrEnum):
     RESTING_ORDER_CANCELED = "resting_order_canceled", Layer.EXECUTION, Severity.WARNING
     MARKET_UNREADABLE = "market_unreadable", Layer.API, Severity.WARNING
     MARKET_COMPARED = "market_compared", Layer.EXECUTION, Severity.INFO
+    COMPARISON_BLIND = "comparison_blind", Layer.API, Severity.ERROR
+    OWNER_HALTED = "owner_halted", Layer.EXECUTION, Severity.ERROR
     INTRUDER_FOUND = "intruder_found", Layer.EXECUTION, Severity.CRITICAL
     AUDIT_SEALED = "audit_sealed", Layer.DATABASE, Severity.NOTICE

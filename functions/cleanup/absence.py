@@ -33,7 +33,7 @@ BEYOND_THE_WINDOW_MS = 60_000
 JUDGED_WITHIN_MS = 24 * 60 * 60 * 1000
 """Lists are known to reach back a day; an older order is settled by a person."""
 
-_AROUND_MS = 60_000
+_AROUND_MS = 5 * 60_000
 """Lists are read this far beyond both ends, because the exchange's clock may have been corrected."""
 
 
@@ -48,7 +48,7 @@ class NotJudged(StrEnum):
     WITNESS_UNSEEN = "WITNESS_UNSEEN"
     LISTS_UNREADABLE = "LISTS_UNREADABLE"
     FILL_LISTED = "FILL_LISTED"
-    NOT_ACCEPTED = "NOT_ACCEPTED"
+    REFUSED = "REFUSED"
 
 
 @dataclass(slots=True)
@@ -171,6 +171,16 @@ class Judge:
         if answer["outcome"] == "concluded":
             log(Event.ABSENCE_CONCLUDED, execution_id=execution.id, market=execution.market)
             return Found.NOT_PLACED
+        if answer["outcome"] == "refused":
+            log(
+                Event.LOOKUP_FOUND_NOTHING,
+                answer["reason"],
+                execution_id=execution.id,
+                market=execution.market,
+                not_judged=NotJudged.REFUSED.value,
+            )
+            release(execution.id, f"{NotJudged.REFUSED}: {answer['reason']}", self.database, self.summary)
+            return Found.UNREADABLE
         log(
             Event.LOOKUP_FOUND_NOTHING,
             execution_id=execution.id,

@@ -32,10 +32,12 @@ class Execution(_Answer):
 
 
 class WatchedMarket(_Answer):
-    """A market, and the time (Unix ms) from which its orders have to be read."""
+    """A market to compare, and the time (Unix ms) from which its orders have to be read."""
 
     market: str
     read_from_ms: Annotated[int, Field(ge=0)]
+    expected: frozenset[str] = frozenset()
+    """Ids of known orders of ours in that time: a read that does not show them is none."""
 
 
 class Witness(_Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,9 @@ from shared.database import Database
 from shared.errors import ExchangeError
 from shared.events import Event
 from shared.log import log
+
+MOST_AT_ONCE = 500
+"""Orders that one call hands over: a busy day is compared piece by piece, in bounded time and memory."""
 
 
 def compare(
@@ -27,54 +31,82 @@ def compare(
 
     `read_started_at` is the database's time before the first read. The exchange is read first and the
     approvals after: claims commit before orders leave, so an order without one is proof and not lag. A market
-    that cannot be read completely is not compared, and its mark stays where it is.
+    that cannot be read completely, or whose read does not show an order that is known, keeps its mark.
     """
     for watched in markets:
         told = MarketSummary(watched.market)
         summary.markets.append(told)
+        comparison = _Comparison(watched, read_started_at, exchange.now_ms(), database, summary, told)
         try:
             with summary.apart("compare", market=watched.market):
                 told.outcome = Compared.FAILED
-                told.outcome = _compare_one(watched, read_started_at, exchange, database, summary, told)
+                told.outcome = _compare_one(comparison, exchange)
         except EnoughAsked as enough:
             told.outcome = Compared.NOT_ASKED
             log(Event.RATE_LIMIT_HEEDED, str(enough), market=watched.market)
 
 
-def _compare_one(
-    watched: WatchedMarket,
-    read_started_at: datetime,
-    exchange: Exchange,
-    database: Database,
-    summary: Summary,
-    told: MarketSummary,
-) -> Compared:
-    read_to_ms = exchange.now_ms()
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    watched: WatchedMarket
+    read_started_at: datetime
+    read_to_ms: int
+    database: Database
+    summary: Summary
+    told: MarketSummary
+
+    def hand_over(self, orders: dict[str, dict[str, Any]], *, complete: bool) -> None:
+        """Compare these orders. Only the last piece says from where on was read: it alone moves the mark."""
+        answer = self.database.call(
+            "compare_orders",
+            p_market=self.watched.market,
+            p_read_started_at=self.read_started_at,
+            p_read_from_ms=self.watched.read_from_ms if complete else self.read_to_ms,
+            p_read_to_ms=self.read_to_ms,
+            p_orders=list(orders.values()),
+        )
+        self.told.intruders += len(answer["intruders"])
+        if complete:
+            self.summary.reconciled_at = answer["reconciled_at"]
+        self._tell(answer["new_intruders"], answer["contradicted"])
+
+    def _tell(self, intruders: Sequence[str], contradicted: Sequence[str]) -> None:
+        market = self.watched.market
+        if intruders:
+            log(Event.INTRUDER_FOUND, market=market, intruders=intruders)
+            self.summary.alarm(
+                f"{market} holds orders that no approval explains ({', '.join(intruders)}):"
+                " trading was halted."
+            )
+        for execution_id in contradicted:
+            log(Event.RECORD_CONTRADICTED, market=market, execution_id=execution_id)
+            self.summary.alarm(
+                f"The exchange contradicts the record of execution {execution_id}: trading was halted."
+            )
+
+
+def _compare_one(comparison: _Comparison, exchange: Exchange) -> Compared:
+    watched, told = comparison.watched, comparison.told
+    missing = set(watched.expected)
     ours: dict[str, dict[str, Any]] = {}
     try:
-        for order in every_order(exchange, watched.market, watched.read_from_ms, read_to_ms):
+        for order in every_order(exchange, watched.market, watched.read_from_ms, comparison.read_to_ms):
             told.read += 1
-            if order.operator_id == exchange.operator_id:
-                ours[order.order_id] = order.raw
+            if order.operator_id != exchange.operator_id:
+                continue
+            missing.discard(order.order_id)
+            ours[order.order_id] = order.raw
+            if len(ours) == MOST_AT_ONCE:
+                told.ours += len(ours)
+                comparison.hand_over(ours, complete=False)
+                ours = {}
     except ExchangeError as error:
         log(Event.MARKET_UNREADABLE, str(error), market=watched.market)
         return Compared.UNREADABLE
-    told.ours = len(ours)
-    answer = database.call(
-        "compare_orders",
-        p_market=watched.market,
-        p_read_started_at=read_started_at,
-        p_read_from_ms=watched.read_from_ms,
-        p_read_to_ms=read_to_ms,
-        p_orders=list(ours.values()),
-    )
-    told.intruders = len(answer["intruders"])
-    summary.reconciled_at = answer["reconciled_at"]
-    if told.intruders:
-        log(Event.INTRUDER_FOUND, market=watched.market, intruders=answer["intruders"])
-        summary.alarm(
-            f"{watched.market} holds orders that no approval explains"
-            f" ({', '.join(str(one) for one in answer['intruders'])}): trading was halted."
-        )
+    told.ours += len(ours)
+    comparison.hand_over(ours, complete=not missing)
+    if missing:
+        log(Event.COMPARISON_BLIND, market=watched.market, orders=told.read, missing=sorted(missing))
+        return Compared.BLIND
     log(Event.MARKET_COMPARED, market=watched.market, orders=told.read, ours=told.ours)
     return Compared.COMPARED

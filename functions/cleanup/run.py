@@ -1,4 +1,4 @@
-"""One run: expire, recover, reconcile, compare, seal. Any number of runs may overlap."""
+"""One run: expire, recover, reconcile, compare, halt, alarm, seal. Any number of runs may overlap."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from shared.log import log
 
 MOST_EXECUTIONS = 250
 """Executions that one run leases; with a minute between runs about what half of the rate limit looks up."""
+
+READ_BACK_POINTS = 4 * PAGE_POINTS
+"""Points that look-ups leave for judging absence, a market: or only what exists would ever be settled."""
 
 COMPARISON_SECONDS = 15.0
 """Time of a run that look-ups leave for the comparison: without it, live trading stops."""
@@ -46,6 +49,8 @@ def run(
         return summary
     if exchange is not None:
         _ask_the_exchange(begun, database, exchange, mode, summary, sleep)
+    _halt_failing_owners(database, summary)
+    _alarm_overdue(database, summary)
     _seal(database, summary)
     return summary
 
@@ -69,6 +74,23 @@ def _release_locks(database: Database, summary: Summary) -> None:
                 released=summary.locks_released,
                 abandoned=summary.reservations_abandoned,
             )
+
+
+def _halt_failing_owners(database: Database, summary: Summary) -> None:
+    with summary.apart("halt_failing_owners"):
+        for halted in database.call("halt_failing_owners")["halted"]:
+            summary.owners_halted += 1
+            log(Event.OWNER_HALTED, halted["reason"], user_id=halted["user_id"])
+            summary.alarm(f"Trading of owner {halted['user_id']} was halted: {halted['reason']}.")
+
+
+def _alarm_overdue(database: Database, summary: Summary) -> None:
+    """Tell of executions whose fate is open for long, also when the exchange could not be asked."""
+    with summary.apart("alarm_overdue_executions"):
+        for overdue in database.call("alarm_overdue_executions")["overdue"]:
+            log(Event.EXECUTION_OVERDUE, **overdue)
+            named = f"Execution {overdue['execution_id']}"
+            summary.alarm(f"{named} is {overdue['status']} for {overdue['minutes']} minutes.")
 
 
 def _begin(
@@ -104,13 +126,13 @@ def _ask_the_exchange(
 ) -> None:
     """Reconcile, then compare. A mode that is not the database's still settles, and compares nothing."""
     markets = begun.markets if mode == "live" and begun.mode_matches else ()
-    if not markets and not begun.executions:
-        return
     summary.executions[Found.NOT_ASKED] = len(begun.executions)
-    summary.markets = [MarketSummary(watched.market) for watched in begun.markets]
-    if not begun.account_matches:
+    summary.markets = [MarketSummary(watched.market) for watched in markets]
+    if mode == "live" and not begun.account_matches:
         summary.exchange = "not asked: operator id or trade key are not the registered ones"
         log(Event.WRONG_ACCOUNT, summary.exchange)
+        return
+    if not markets and not begun.executions:
         return
     try:
         began_ms = exchange.read_clock()
@@ -120,8 +142,11 @@ def _ask_the_exchange(
         return
     summary.exchange = "asked" if begun.mode_matches else "asked, without comparing: MODE_MISMATCH"
     summary.executions.clear()
-    exchange.keep_back(points=PAGE_POINTS * len(markets), seconds=COMPARISON_SECONDS)
-    looked_up = settle(begun.executions, begun.now, exchange, database, summary)
+    to_compare = PAGE_POINTS * len(markets)
+    to_judge = READ_BACK_POINTS * len({execution.market for execution in begun.executions})
+    exchange.keep_back(points=to_compare + to_judge, seconds=COMPARISON_SECONDS)
+    looked_up = settle(begun.executions, exchange, database, summary)
+    exchange.keep_back(points=to_compare, seconds=COMPARISON_SECONDS)
     cancel_what_rests(looked_up.resting, exchange, database, summary, sleep)
     Judge(exchange, database, summary, mode, began_ms, begun.now, begun.witness).judge(looked_up.missing)
     exchange.keep_back(points=0, seconds=0)

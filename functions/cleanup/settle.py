@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from functions.cleanup.begun import Execution
 from functions.cleanup.exchange import EnoughAsked, Exchange
@@ -15,9 +14,6 @@ from shared.database import Database
 from shared.errors import ExchangeError, ExchangeRefused
 from shared.events import Event
 from shared.log import log
-
-OVERDUE = timedelta(minutes=15)
-"""An order whose fate is open for longer is worth a message."""
 
 _RESTING = frozenset({"new", "awaitingTrigger", "partiallyFilled"})
 _NO_LONGER_ACTIVE = (404, 240)
@@ -34,12 +30,9 @@ class LookedUp:
 
 
 def settle(
-    executions: Sequence[Execution], now: datetime, exchange: Exchange, database: Database, summary: Summary
+    executions: Sequence[Execution], exchange: Exchange, database: Database, summary: Summary
 ) -> LookedUp:
-    """Look up each execution and record what is found; finding nothing concludes nothing here.
-
-    `now` is the database's time.
-    """
+    """Look up each execution and record what is found; finding nothing concludes nothing here."""
     looked_up = LookedUp()
     for number, execution in enumerate(executions):
         found: Found | None = Found.FAILED
@@ -61,8 +54,6 @@ def settle(
             break
         if found is not None:
             summary.executions[found] += 1
-        if found in (None, Found.UNREADABLE, Found.FAILED):
-            _alarm_when_overdue(execution, now, summary)
     return looked_up
 
 
@@ -119,12 +110,3 @@ def _cancel(
         if order is not None and order.status not in _RESTING:
             record(execution.id, order, database, summary)
             return
-
-
-def _alarm_when_overdue(execution: Execution, now: datetime, summary: Summary) -> None:
-    age = now - execution.claimed_at
-    if age < OVERDUE or execution.status not in ("CLAIMED", "UNKNOWN"):
-        return
-    minutes = age // timedelta(minutes=1)
-    log(Event.EXECUTION_OVERDUE, execution_id=execution.id, market=execution.market, minutes=minutes)
-    summary.alarm(f"Execution {execution.id} is {execution.status} for {minutes} minutes.")

@@ -34,6 +34,7 @@ class Compared(StrEnum):
 
     COMPARED = "compared"
     UNREADABLE = "unreadable"
+    BLIND = "blind"
     FAILED = "failed"
     NOT_ASKED = "not_asked"
 
@@ -58,6 +59,7 @@ class Summary:
     proposals_expired: int = 0
     locks_released: int = 0
     reservations_abandoned: int = 0
+    owners_halted: int = 0
     executions: Counter[Found] = field(default_factory=Counter)
     markets: list[MarketSummary] = field(default_factory=list)
     reconciled_at: str | None = None
@@ -112,6 +114,7 @@ class Summary:
             "proposals_expired": self.proposals_expired,
             "locks_released": self.locks_released,
             "reservations_abandoned": self.reservations_abandoned,
+            "owners_halted": self.owners_halted,
             "executions": {found.value: self.executions[found] for found in Found},
             "markets": [
                 {
@@ -145,6 +148,8 @@ class Summary:
             parts.append(f"{_count(self.locks_released, 'lock')} of crashed scans released")
         parts.append(_executions(self.executions))
         parts.append(self._comparison())
+        if self.owners_halted:
+            parts.append(f"trading of {_count(self.owners_halted, 'owner')} halted")
         parts.append(f"{_count(self.events_sealed, 'event')} sealed")
         if self.alarms:
             parts.append(f"{_count(len(self.alarms), 'ALARM')}: {self.alarms[0]}")

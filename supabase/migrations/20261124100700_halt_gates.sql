@@ -140,6 +140,7 @@ create table interlock.market_marks (
     read_to timestamptz not null,
     watched_since timestamptz not null,
     first_read_at timestamptz,
+    asked_at timestamptz,
     traded boolean not null default false
 );
 comment on table interlock.market_marks is
@@ -150,3 +151,4 @@ comment on column interlock.market_marks.first_read_at is
     'When it was first read completely. Until then, and while no execution traded it, it holds nothing back: a market that an owner misspelled must not stop the others.';
 comment on column interlock.market_marks.traded is 'Did an execution ever claim an order in it?';
 comment on column interlock.market_marks.watched_since is 'When the market was first watched.';
+comment on column interlock.market_marks.asked_at is 'When a run set out to read it; empty when no read is under way.';

@@ -322,7 +322,7 @@ create function interlock.fills_are_settled(p_order jsonb, p_filled numeric) ret
 language sql immutable set search_path = ''
 as $$
     select p_filled = 0 or (
-        jsonb_typeof(p_order -> 'fills') = 'array'
+        coalesce(jsonb_typeof(p_order -> 'fills') = 'array', false)
         and jsonb_array_length(p_order -> 'fills') > 0
         and not exists (
             select from jsonb_array_elements(p_order -> 'fills') as fill
@@ -372,6 +372,17 @@ $$;
 comment on function interlock.store_fill(public.trade_executions, jsonb, timestamptz) is
     'What an order filled, in trade_history: one row an order, growing and never shrinking.';
 
+create function interlock.check_again_after(p_attempts bigint, p_age interval) returns interval
+language sql immutable strict parallel safe set search_path = ''
+as $$
+    select least(
+        case when p_age < interval '24 hours' then interval '30 minutes' else interval '6 hours' end,
+        interval '10 seconds' * power(2, least(p_attempts, 12))
+    )
+$$;
+comment on function interlock.check_again_after(bigint, interval) is
+    'How long to wait after a look-up that told nothing new: it doubles, up to half an hour, and up to six hours once an execution is older than a day and only a person settles it.';
+
 create function interlock.apply_outcome(
     p_execution public.trade_executions,
     p_outcome text,
@@ -392,6 +403,7 @@ declare
     v_updated bigint := case when p_order ->> 'updated' ~ '^[0-9]{12,14}$' then (p_order ->> 'updated')::bigint end;
     v_conclusion boolean := p_execution.status in ('NOT_PLACED', 'REJECTED');
     v_contradicted boolean := false;
+    v_known boolean;
     v_halt text;
 begin
     if p_outcome <> 'placed' then
@@ -408,17 +420,25 @@ begin
         if v_old.exchange_order_id is not null and v_old.exchange_order_id <> p_order ->> 'orderId' then
             perform interlock.store_fill(v_old, p_order, p_now);
             -- It halts when it is first seen; a person who has looked at it and resumed is not halted again.
-            if not exists (
+            v_known := exists (
                 select from public.audit_events as event
                 where event.execution_id = v_old.id
                     and event.event = 'SECOND_ORDER'
                     and event.detail #>> '{found,orderId}' = p_order ->> 'orderId'
-            ) then
+            );
+            if not v_known then
                 perform interlock.write_audit('SECOND_ORDER', v_old.user_id, v_old.proposal_id, v_old.id,
                     jsonb_build_object('known', v_old.exchange_order_id, 'found', p_order));
                 perform interlock.halt(format('a second order under the id of execution %s', v_old.id));
             end if;
-            return jsonb_build_object('outcome', 'contradicted', 'execution', interlock.execution_json(v_old));
+            -- It may hide the execution's own order from look-ups, which the comparison then settles.
+            update public.trade_executions
+            set next_check_at = p_now + interlock.check_again_after(check_attempts, p_now - claimed_at)
+            where id = v_old.id and next_check_at is not null;
+            return jsonb_build_object(
+                'outcome', case when v_known then 'unchanged' else 'contradicted' end,
+                'execution', interlock.execution_json(v_old)
+            );
         end if;
         -- GUARD: a record older than the stored one changes nothing.
         if v_updated < v_old.exchange_updated then
@@ -465,10 +485,11 @@ begin
     v_new.check_attempts := case when v_new.status <> v_old.status then 0 else v_old.check_attempts end;
     v_new.next_check_at := case
         when v_new.status = 'CLAIMED' then v_old.next_check_at
-        when v_new.status = 'UNKNOWN' then p_now + interval '10 seconds'
-        when interlock.is_unsettled(v_new.status) then p_now + interval '30 seconds'
         when v_new.status in ('NOT_PLACED', 'REJECTED') and v_new.exchange_order_id is null then null
-        when not v_new.fills_settled or p_now < v_new.settled_at + interval '2 minutes' then p_now + interval '30 seconds'
+        when not interlock.is_unsettled(v_new.status) and p_now < v_new.settled_at + interval '2 minutes'
+            then p_now + interval '30 seconds'
+        when not interlock.is_unsettled(v_new.status) and v_new.fills_settled then null
+        else p_now + interlock.check_again_after(v_new.check_attempts, p_now - v_old.claimed_at)
     end;
     if to_jsonb(v_new) is distinct from to_jsonb(v_old) then
         update public.trade_executions

@@ -1,7 +1,7 @@
 -- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
--- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation, record_absence,
---          compare_orders, stop_watching, halt_failing_owners, seal_audit_events, verify_audit_chain, settle_by_hand;
---          interlock.absence_rounds.
+-- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation,
+--          alarm_overdue_executions, record_absence, compare_orders, stop_watching, halt_failing_owners,
+--          seal_audit_events, verify_audit_chain, settle_by_hand; interlock.absence_rounds.
 -- All are definer: the secret key may call them and writes no table by itself.
 
 set local lock_timeout = '5s';
@@ -94,8 +94,12 @@ language plpgsql volatile security definer set search_path = '' set timezone = '
 as $$
 declare
     c_lease constant interval := '60 seconds';
+    c_read_under_way constant interval := '40 seconds';
+    c_overlap constant interval := '10 minutes';
+    c_surely_listed constant interval := '60 seconds';
     v_now timestamptz := interlock.clock();
     v_controls public.trading_controls;
+    v_account_matches boolean;
     v_executions jsonb;
     v_markets jsonb;
     v_witness jsonb;
@@ -109,6 +113,9 @@ begin
     end if;
     perform interlock.act_as('cleanup');
     select * into strict v_controls from public.trading_controls where singleton;
+    v_account_matches := p_operator_id is not distinct from v_controls.operator_id
+        and p_trade_key_fingerprint is not distinct from v_controls.trade_key_fingerprint
+        and v_controls.operator_id is not null and v_controls.trade_key_fingerprint is not null;
 
     insert into interlock.market_marks (market, read_to, watched_since)
     select distinct watched.market, v_now - interval '24 hours', v_now
@@ -131,7 +138,7 @@ begin
             where due.next_check_at <= v_now
                 and due.mode = 'live'
                 and p_mode = 'live'
-            order by due.next_check_at
+            order by due.claimed_at
             limit p_limit
             for update skip locked
         )
@@ -141,20 +148,50 @@ begin
     into v_executions
     from taken;
 
+    -- Of runs that overlap, one compares; a run that may not compare keeps no other from it.
+    with asked as (
+        update interlock.market_marks as mark
+        set asked_at = v_now
+        where mark.market in (
+            select due.market
+            from interlock.market_marks as due
+            where p_mode = 'live' and v_controls.mode = 'live' and v_account_matches
+                and due.read_to < v_now - interval '20 seconds'
+                -- A clock that was set back must not keep a market from being read.
+                and coalesce(due.asked_at not between v_now - c_read_under_way and v_now, true)
+            for update skip locked
+        )
+        returning mark.market, mark.read_to
+    )
     select coalesce(
         jsonb_agg(
             jsonb_build_object(
-                'market', mark.market,
-                'read_from_ms', floor(extract(epoch from mark.read_to - interval '10 minutes') * 1000)::bigint::text
+                'market', asked.market,
+                'read_from_ms', floor(extract(epoch from asked.read_to - c_overlap) * 1000)::bigint::text,
+                'expected', (
+                    select coalesce(jsonb_agg(known.exchange_order_id), '[]')
+                    from (
+                        select execution.exchange_order_id
+                        from public.trade_executions as execution
+                        where execution.trade_key_fingerprint = p_trade_key_fingerprint
+                            and execution.operator_id = p_operator_id
+                            and execution.market = asked.market
+                            and execution.exchange_order_id is not null
+                            and execution.status <> 'REJECTED'
+                            and execution.claimed_at between asked.read_to - interval '1 hour' and v_now - c_surely_listed
+                            and interlock.order_time(execution.response #>> '{body,created}')
+                                between asked.read_to - c_overlap and v_now - c_surely_listed
+                        order by execution.claimed_at desc
+                        limit 100
+                    ) as known
+                )
             )
-            order by mark.read_to, mark.market
+            order by asked.read_to, asked.market
         ),
         '[]'
     )
     into v_markets
-    from interlock.market_marks as mark
-    -- Of runs that overlap, one compares.
-    where mark.read_to < v_now - interval '20 seconds';
+    from asked;
 
     select jsonb_build_object('id', seen.id, 'market', seen.market, 'exchange_order_id', seen.exchange_order_id)
     into v_witness
@@ -162,16 +199,19 @@ begin
     where seen.trade_key_fingerprint = p_trade_key_fingerprint
         and seen.exchange_order_id is not null
         and seen.claimed_at > v_now - interval '6 hours'
-    order by seen.claimed_at desc
+        -- A second order under its id hides the first one from look-ups.
+        and not exists (
+            select from public.audit_events as event where event.execution_id = seen.id and event.event = 'SECOND_ORDER'
+        )
+    -- One that look-ups have long caught up with is preferred.
+    order by seen.claimed_at < v_now - c_surely_listed desc, seen.claimed_at desc
     limit 1;
 
     return jsonb_build_object(
         'now', v_now,
         'mode', v_controls.mode,
         'mode_matches', p_mode is not distinct from v_controls.mode,
-        'account_matches', p_operator_id is not distinct from v_controls.operator_id
-            and p_trade_key_fingerprint is not distinct from v_controls.trade_key_fingerprint
-            and v_controls.operator_id is not null and v_controls.trade_key_fingerprint is not null,
+        'account_matches', v_account_matches,
         'executions', v_executions,
         'markets', v_markets,
         'witness', v_witness
@@ -179,7 +219,7 @@ begin
 end
 $$;
 comment on function public.begin_cleanup(text, text, bigint, text, integer) is
-    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and lists the watched markets with the time from which their orders must be read. now is the database''s time before any read; witness is a recent order of the same key, which whoever reads that account must see.';
+    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and the watched markets that are due to be compared, with the time from which their orders must be read and the known orders that a complete read must show. now is the database''s time before any read; witness is a recent order of the same key, which whoever reads that account must see.';
 
 create function public.release_reconciliation(p_execution_id uuid, p_reason text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
@@ -187,7 +227,6 @@ as $$
 declare
     v_now timestamptz;
     v_execution public.trade_executions;
-    v_alarm boolean;
 begin
     perform interlock.act_as('cleanup');
     select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
@@ -196,23 +235,65 @@ begin
         raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
     end if;
     if v_execution.next_check_at is null then
-        return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null, 'alarm', false);
+        return jsonb_build_object('outcome', 'unchanged', 'next_check_at', null);
     end if;
-    v_alarm := interlock.is_unsettled(v_execution.status)
-        and v_execution.claimed_at < v_now - interval '10 minutes'
-        and coalesce(v_execution.alarmed_at < v_now - interval '6 hours', true);
+    -- A fill without its order is a trace: whatever found nothing before, the count begins again.
+    if p_reason = 'FILL_LISTED' then
+        delete from interlock.absence_rounds where execution_id = p_execution_id;
+    end if;
     update public.trade_executions
-    set
-        next_check_at = v_now + least(interval '30 minutes', interval '10 seconds' * power(2, least(check_attempts, 8))),
-        alarmed_at = case when v_alarm then v_now else alarmed_at end
+    set next_check_at = v_now + interlock.check_again_after(check_attempts, v_now - claimed_at)
     where id = p_execution_id
     returning * into v_execution;
-    return jsonb_build_object(
-        'outcome', 'released', 'next_check_at', v_execution.next_check_at, 'reason', p_reason, 'alarm', v_alarm);
+    return jsonb_build_object('outcome', 'released', 'next_check_at', v_execution.next_check_at, 'reason', p_reason);
 end
 $$;
 comment on function public.release_reconciliation(uuid, text) is
-    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off. alarm: its fate is open for more than 10 minutes and nobody was told in the last 6 hours.';
+    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off.';
+
+create function public.alarm_overdue_executions() returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+    v_overdue jsonb;
+begin
+    perform interlock.act_as('cleanup');
+    with told as (
+        update public.trade_executions as execution
+        set alarmed_at = v_now
+        where execution.id in (
+            select open.id
+            from public.trade_executions as open
+            where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
+                and open.mode = 'live'
+                and open.claimed_at < v_now - interval '10 minutes'
+                and coalesce(open.alarmed_at not between v_now - interval '6 hours' and v_now, true)
+            order by open.claimed_at
+            limit 100
+            for update skip locked
+        )
+        returning execution.id, execution.market, execution.status, execution.claimed_at
+    )
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'execution_id', told.id,
+                'market', told.market,
+                'status', told.status,
+                'minutes', floor(extract(epoch from v_now - told.claimed_at) / 60)::bigint::text
+            )
+            order by told.claimed_at
+        ),
+        '[]'
+    )
+    into v_overdue
+    from told;
+    return jsonb_build_object('overdue', v_overdue);
+end
+$$;
+comment on function public.alarm_overdue_executions() is
+    'Live executions whose fate is open for more than 10 minutes, each once in 6 hours, whether or not the exchange can be asked: somebody has to be told.';
 
 create table interlock.absence_rounds (
     execution_id uuid primary key references public.trade_executions (id) on delete restrict,
@@ -501,7 +582,8 @@ begin
             v_explained := v_explained + 1;
             continue;
         end if;
-        if v_execution.id is not null and interlock.order_misfit(v_order, v_execution) is null then
+        -- A dry run sends nothing: an order under its id belongs to nobody, and counts in live mode.
+        if v_execution.mode = 'live' and interlock.order_misfit(v_order, v_execution) is null then
             perform interlock.apply_outcome(v_execution, 'placed', v_order, null, null, v_now);
         else
             v_amount := interlock.as_decimal(v_order ->> 'filledAmount');
@@ -510,12 +592,15 @@ begin
             update public.trade_history as history
             set
                 amount = greatest(history.amount, v_amount),
-                amount_quote = greatest(history.amount_quote, (v_order ->> 'filledAmountQuote')::numeric),
-                fee = greatest(history.fee, (v_order ->> 'feePaid')::numeric)
+                amount_quote = greatest(history.amount_quote, v_quote),
+                fee = greatest(history.fee, interlock.as_decimal(v_order ->> 'feePaid'))
             where history.execution_id is null
                 and history.exchange_order_id = v_order ->> 'orderId'
                 and history.market = p_market
-                and history.amount < v_amount;
+                and (
+                    history.amount < v_amount or history.amount_quote < v_quote
+                    or history.fee < interlock.as_decimal(v_order ->> 'feePaid')
+                );
             if v_amount > 0 and v_order ->> 'side' in ('buy', 'sell') and not exists (
                 select from public.trade_history as history
                 where history.execution_id is null
@@ -555,7 +640,8 @@ begin
         update interlock.market_marks
         set
             read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0))),
-            first_read_at = coalesce(first_read_at, v_now)
+            first_read_at = coalesce(first_read_at, v_now),
+            asked_at = null
         where market = p_market;
         update public.trading_controls
         set reconciled_at = (
@@ -734,10 +820,12 @@ begin
         jsonb_build_object('who', p_who, 'reason', p_reason, 'status', p_status, 'evidence', p_evidence));
     perform set_config('interlock.gate_waived', 'on', true);
     if v_has_order then
-        -- A word of the exchange that nobody knows is read as the person says.
+        -- A word of the exchange that nobody knows is read as the person says, and so is an order that seems older than
+        -- what is stored: the exchange's clock was set back.
         v_answer := interlock.apply_outcome(
             v_execution, 'placed',
-            case when v_shown = 'UNKNOWN' then p_evidence || jsonb_build_object('status', lower(p_status)) else p_evidence end,
+            p_evidence - 'updated'
+                || case when v_shown = 'UNKNOWN' then jsonb_build_object('status', lower(p_status)) else '{}' end,
             null, null, v_now);
     else
         v_answer := interlock.apply_outcome(

@@ -107,12 +107,20 @@ class TestARound:
         assert not database.of("record_execution_result")
 
     def test_the_lists_are_read_back_to_before_the_order_was_sent(self) -> None:
-        """Orders and fills are asked for from a minute before the oldest access timestamp."""
+        """Orders and fills are asked for from five minutes before the oldest access timestamp."""
         oldest = NOW_MS - 3_600_000
         exchange = FakeExchange()
         judged(exchange, [execution(1), execution(2, access_timestamp=str(oldest))])
         starts = {r.url.params["start"] for r in exchange.asked if r.url.path in ("/v2/orders", "/v2/trades")}
-        assert starts == {str(oldest - 60_000)}
+        assert starts == {str(oldest - 5 * 60_000)}
+
+    def test_a_round_that_the_database_refuses_is_handed_back(self) -> None:
+        """Another exchange's silence, say, concludes nothing: the execution is asked for again, later."""
+        database = world([execution(1)], markets=())
+        database.answers["record_absence"] = {"outcome": "refused", "reason": "another exchange"}
+        summary = clean_up(database, FakeExchange())
+        assert reasons(database) == ["REFUSED: another exchange"]
+        assert summary.executions == {Found.UNREADABLE: 1}
 
     def test_one_reading_of_a_market_serves_all_its_executions(self) -> None:
         """Fifty missing orders of one market cost fifty look-ups and one reading."""

@@ -68,14 +68,24 @@ def world(
             },
             "release_reconciliation": {"outcome": "released"},
             "record_absence": {"outcome": "first_round"},
-            "compare_orders": lambda p: {
-                "explained": str(len(p["p_orders"])),
-                "intruders": [],
-                "reconciled_at": NOW,
-            },
+            "compare_orders": lambda p: compared(explained=str(len(p["p_orders"]))),
+            "halt_failing_owners": {"halted": []},
+            "alarm_overdue_executions": {"overdue": []},
             "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32},
         }
     )
+
+
+def compared(**answer: Any) -> dict[str, Any]:
+    """A comparison as the database answers it; every order explained unless told otherwise."""
+    return {
+        "explained": "0",
+        "contradicted": [],
+        "intruders": [],
+        "new_intruders": [],
+        "reconciled_at": NOW,
+        **answer,
+    }
 
 
 def clean_up(
@@ -174,13 +184,35 @@ class TestReconciling:
         assert "halted" in (summary.message() or "")
 
     def test_an_old_unknown_is_an_alarm(self) -> None:
-        """A fate that is open for a quarter of an hour is told; a young or known one is not."""
-        old = "2026-09-21T13:58:00+00:00"
-        database = world(
-            [execution(1, claimed_at=old), execution(2), execution(3, claimed_at=old, status="OPEN")]
-        )
-        summary = clean_up(database, FakeExchange())
+        """What the database names as open for long is told, also when the exchange is away."""
+
+        def away(_: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("no")
+
+        database = world([execution(1)])
+        database.answers["alarm_overdue_executions"] = {
+            "overdue": [
+                {
+                    "execution_id": str(UUID(int=1)),
+                    "market": "BTC-EUR",
+                    "status": "UNKNOWN",
+                    "minutes": "15",
+                }
+            ]
+        }
+        summary = clean_up(database, FakeExchange(intercept=away))
         assert summary.alarms == [f"Execution {UUID(int=1)} is UNKNOWN for 15 minutes."]
+
+    def test_a_halted_owner_is_told(self) -> None:
+        """Who was halted and why is in the summary, and a person hears of it."""
+        database = world()
+        database.answers["halt_failing_owners"] = {
+            "halted": [{"user_id": str(UUID(int=9)), "reason": "three executions of unknown fate"}]
+        }
+        summary = clean_up(database, FakeExchange())
+        assert summary.as_json()["owners_halted"] == 1
+        assert "trading of 1 owner halted" in summary.sentence()
+        assert "three executions of unknown fate" in (summary.message() or "")
 
     def test_a_resting_order_is_cancelled_and_its_end_recorded_from_a_look_up(self) -> None:
         """An order that rests is cancelled, and both states recorded are those that look-ups showed."""
@@ -249,11 +281,11 @@ class TestComparing:
         database, fake = world(), FakeExchange([order(1)])
         pages_at_comparison = []
 
-        def compared(_: object) -> object:
+        def comparing(_: object) -> object:
             pages_at_comparison.append(len([r for r in fake.asked if r.url.path == "/v2/orders"]))
-            return {"explained": "1", "intruders": [], "reconciled_at": NOW}
+            return compared()
 
-        database.answers["compare_orders"] = compared
+        database.answers["compare_orders"] = comparing
         clean_up(database, fake)
         assert pages_at_comparison == [len([r for r in fake.asked if r.url.path == "/v2/orders"])]
 
@@ -269,15 +301,47 @@ class TestComparing:
     def test_an_intruder_is_an_alarm(self) -> None:
         """An order without an approval is told to a person at once, with its id."""
         database = world()
-        database.answers["compare_orders"] = {
-            "explained": "0",
-            "intruders": ["order-1"],
-            "reconciled_at": NOW,
-        }
+        database.answers["compare_orders"] = compared(intruders=["order-1"], new_intruders=["order-1"])
         summary = clean_up(database, FakeExchange([order(1)]))
         assert summary.markets[0].intruders == 1
         assert "order-1" in (summary.message() or "")
         assert "WITHOUT AN APPROVAL" in summary.sentence()
+
+    def test_an_intruder_that_was_told_is_named_and_not_told_again(self) -> None:
+        """The summary counts it as long as it is read; nobody is woken twice."""
+        database = world()
+        database.answers["compare_orders"] = compared(intruders=["order-1"])
+        summary = clean_up(database, FakeExchange([order(1)]))
+        assert "WITHOUT AN APPROVAL" in summary.sentence()
+        assert summary.message() is None
+
+    def test_a_contradiction_that_the_comparison_finds_is_an_alarm(self) -> None:
+        """An order whose absence was concluded, found among the orders, is told to a person."""
+        database = world()
+        database.answers["compare_orders"] = compared(contradicted=[str(UUID(int=1))])
+        assert str(UUID(int=1)) in (clean_up(database, FakeExchange([order(1)])).message() or "")
+
+    def test_a_read_without_a_known_order_moves_no_mark(self) -> None:
+        """Whoever does not see an order that the exchange has is blind, and has read nothing completely."""
+        database = world(markets=())
+        database.answers["begin_cleanup"]["markets"] = [
+            {"market": "BTC-EUR", "read_from_ms": str(NOW_MS - DAY_MS), "expected": ["order-1", "order-2"]}
+        ]
+        summary = clean_up(database, FakeExchange([order(1)]))
+        (handed,) = database.of("compare_orders")
+        assert handed["p_read_from_ms"] == handed["p_read_to_ms"] == NOW_MS
+        assert [market.outcome for market in summary.markets] == [Compared.BLIND]
+        assert summary.reconciled_at is None
+
+    def test_many_orders_are_handed_over_piece_by_piece(self) -> None:
+        """No call carries more than 500 orders, and only the last one says that the read is complete."""
+        database = world()
+        fake = FakeExchange([order(number) for number in range(1, 1203)])
+        summary = clean_up(database, fake)
+        pieces = database.of("compare_orders")
+        assert [len(piece["p_orders"]) for piece in pieces] == [500, 500, 202]
+        assert [piece["p_read_from_ms"] for piece in pieces] == [NOW_MS, NOW_MS, NOW_MS - DAY_MS]
+        assert (summary.markets[0].read, summary.markets[0].ours) == (1202, 1202)
 
     def test_a_mode_mismatch_settles_and_compares_nothing(self) -> None:
         """When the database is in another mode, what is open is settled and reconciled_at stays."""
