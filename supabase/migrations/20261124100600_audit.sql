@@ -31,10 +31,14 @@ create table public.audit_seals (
 );
 
 create table interlock.unsealed_events (
-    event_id uuid primary key
+    event_id uuid primary key,
+    at timestamptz not null
 );
+-- A sealing run reads the front of the queue, however long it has grown.
+create index unsealed_events_in_order on interlock.unsealed_events (at, event_id);
 comment on table interlock.unsealed_events is 'Events that no seal holds yet; a sealing run takes them from here.';
 comment on column interlock.unsealed_events.event_id is 'The event.';
+comment on column interlock.unsealed_events.at is 'When the event happened; events are sealed in this order.';
 
 comment on table public.audit_events is
     'Everything that happened: approvals, refusals with their checks, orders, fills, halts, edits. Append-only for every role.';
@@ -67,7 +71,7 @@ create function interlock.queue_for_sealing() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-    insert into interlock.unsealed_events (event_id) values (new.id);
+    insert into interlock.unsealed_events (event_id, at) values (new.id, new.at);
     return null;
 end
 $$;

@@ -696,7 +696,7 @@ begin
         select event.*
         from interlock.unsealed_events as waiting
         join public.audit_events as event on event.id = waiting.event_id
-        order by event.at, event.id
+        order by waiting.at, waiting.event_id
         limit p_limit
     loop
         v_sequence := v_sequence + 1;
