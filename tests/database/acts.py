@@ -27,6 +27,14 @@ def claimed(
     return execution
 
 
+def decided(caller: Caller, asked: dict[str, object]) -> dict[str, Any]:
+    """The answer to a claim that is asked for again for as long as it is told that others are at it."""
+    while True:
+        answer: dict[str, Any] = caller.call("claim_execution", **asked)
+        if answer["outcome"] != "busy":
+            return answer
+
+
 def at_once(actions: Sequence[Callable[[], Result]]) -> list[Result]:
     """Do everything at the same time, each in a thread of its own; the results in order."""
     start = Barrier(len(actions))

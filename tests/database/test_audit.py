@@ -17,6 +17,7 @@ from tests.database.harness import Caller, TestDatabase, order, record
 
 _WRITERS = 32
 _SEALING_RUNS = 4
+_PAUSE_S = 0.05
 
 
 def _events(db: TestDatabase, service: Caller, trades: int = 2) -> str:
@@ -200,7 +201,12 @@ def test_a_chain_that_was_written_anew_is_found_by_the_head_that_was_logged(
     _tamper(
         db,
         "audit_seals",
-        "insert into interlock.unsealed_events select event_id from public.audit_seals",
+        """
+        insert into interlock.unsealed_events
+        select event.id, event.at
+        from public.audit_seals as seal
+        join public.audit_events as event on event.id = seal.event_id
+        """,
         "delete from public.audit_seals",
     )
     service.call("seal_audit_events")
@@ -247,6 +253,7 @@ def test_many_writers_and_sealing_runs_keep_one_chain(
                 (f"writer {number}",),
             )
             written += 3
+            time.sleep(_PAUSE_S)
         return written
 
     def seal(caller: Caller) -> int:
@@ -265,14 +272,14 @@ def test_many_writers_and_sealing_runs_keep_one_chain(
         ended.set()
         written = sum(future.result() for future in writing)
         sealed = sum(future.result() for future in sealing)
-    while last := int((run := service.call("seal_audit_events", p_limit=10_000))["sealed"]):
+    while last := int((run := service.call("seal_audit_events", p_limit=5_000))["sealed"]):
         sealed += last
 
     assert sealed == before + written == int(run["sequence"])
     assert db.one("select count(*) from interlock.unsealed_events") == 0
     start = 1
     while True:
-        piece = _verified(service, run["head"], start, 20_000)
+        piece = _verified(service, run["head"], start, 10_000)
         assert piece["whole"], piece
         start = int(piece["verified_to"]) + 1
         if not piece["more"]:

@@ -6,10 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
+from tests.database.acts import at_once, decided
 from tests.database.harness import MARKET_CHECKS, Caller, Refused, TestDatabase, body, execution_id
 
 
@@ -59,12 +61,7 @@ def test_concurrent_claims_of_one_proposal_make_one_execution(db: TestDatabase) 
     callers = [db.as_service() for _ in range(16)]
     asked = [db.claim_parameters(owner, proposal) for _ in callers]
 
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(
-            pool.map(
-                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
-            )
-        )
+    answers = at_once([partial(decided, *pair) for pair in zip(callers, asked, strict=True)])
 
     assert sorted(answer["outcome"] for answer in answers) == ["claimed"] + ["exists"] * 15
 
@@ -81,12 +78,7 @@ def test_concurrent_claims_never_exceed_a_daily_limit(db: TestDatabase) -> None:
     callers = [db.as_service() for _ in proposals]
     asked = [db.claim_parameters(owner, proposal) for proposal in proposals]
 
-    with ThreadPoolExecutor(12) as pool:
-        answers = list(
-            pool.map(
-                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
-            )
-        )
+    answers = at_once([partial(decided, *pair) for pair in zip(callers, asked, strict=True)])
 
     granted = [answer for answer in answers if answer["outcome"] == "claimed"]
     assert len(granted) == 5
@@ -103,12 +95,7 @@ def test_concurrent_claims_of_many_owners_never_exceed_the_ceiling(db: TestDatab
     callers = [db.as_service() for _ in owners]
     asked = [db.claim_parameters(owner, proposal) for owner, proposal in zip(owners, proposals, strict=True)]
 
-    with ThreadPoolExecutor(10) as pool:
-        answers = list(
-            pool.map(
-                lambda pair: pair[0].call("claim_execution", **pair[1]), zip(callers, asked, strict=True)
-            )
-        )
+    answers = at_once([partial(decided, *pair) for pair in zip(callers, asked, strict=True)])
 
     assert [answer["outcome"] for answer in answers].count("claimed") == 4
     assert {code for answer in answers for code in _codes(answer)} == {"ACCOUNT_LIMIT_EXHAUSTED"}

