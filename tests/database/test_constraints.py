@@ -100,9 +100,7 @@ def kept(shared_db: TestDatabase) -> Kept:
         "public.audit_seals": stored("public.audit_seals")
         | {"sequence": 2, "event_id": str(db.one("select event_id from interlock.unsealed_events limit 1"))},
         "interlock.taken_from_phase_1": {"statement": "another"},
-        "interlock.unsealed_events": {
-            "event_id": str(uuid4()),
-        },
+        "interlock.unsealed_events": stored("interlock.unsealed_events") | {"event_id": str(uuid4())},
         "interlock.market_marks": stored("interlock.market_marks") | {"market": "XRP-EUR"},
         "interlock.absence_rounds": stored("interlock.absence_rounds"),
     }
