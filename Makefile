@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test soak mutants lint format stack stack-down exchange model clean
+.PHONY: help setup run serve test soak mutants lint format docs stack stack-down exchange model clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -41,6 +41,9 @@ lint: setup ## formatting, lint, types, import walls, shell, SQL
 format: setup ## format the Python code
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
+
+docs: setup ## write the documents' tables anew from the code
+	@$(PYTHON) -m local.documents
 
 stack: setup ## Postgres and the Supabase API alone, in the background; writes .local/stack.env
 	@$(PYTHON) -m local.stack up

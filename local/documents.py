@@ -1,0 +1,120 @@
+"""``make docs``: the tables of the documents, made from the code that they describe.
+
+A table stands between ``<!-- name -->`` and ``<!-- /name -->``; whatever is between them is written anew.
+A test says when a document is stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from functions.execute.checks import CHECKS
+from functions.execute.outcome import ERROR_CODES
+from shared.environment import VARIABLES
+from shared.events import Event
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DOCUMENTS = (REPOSITORY / "docs" / "HARDENING.md",)
+_MUTANTS = REPOSITORY / "tests" / "mutants"
+
+
+def main() -> None:
+    """Write every table anew."""
+    for document in DOCUMENTS:
+        document.write_text(rendered(document.read_text()))
+
+
+def rendered(text: str) -> str:
+    """The document with every marked table as the code has it now. Raises KeyError for an unknown mark."""
+    return re.sub(
+        r"<!-- (\w+) -->\n.*?<!-- /\1 -->",
+        lambda found: f"<!-- {found[1]} -->\n{TABLES[found[1]]()}\n<!-- /{found[1]} -->",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def _checks() -> str:
+    return _table(
+        ("check", "demands", "fails with", "decided by", "facts"),
+        (
+            (
+                f"`{check.name}`",
+                check.demands,
+                _codes(check.codes),
+                "market facts" if check.needs_market else "the database",
+                _codes(check.facts),
+            )
+            for check in CHECKS
+        ),
+    )
+
+
+def _error_codes() -> str:
+    return _table(
+        ("code", "HTTP", "meaning", "fate of the order"),
+        (
+            (f"{row.code}", f"{row.http_status}", row.meaning, str(row.fate))
+            for row in sorted(ERROR_CODES.values(), key=lambda row: row.code)
+        ),
+    )
+
+
+def _events() -> str:
+    return _table(
+        ("event", "layer", "severity"),
+        ((f"`{event}`", str(event.layer), str(event.severity)) for event in Event),
+    )
+
+
+def _variables() -> str:
+    return _table(
+        ("variable", "execute", "scan_tick", "cleanup", "meaning"),
+        (
+            (f"`{variable.name}`", variable.execute, variable.scan_tick, variable.cleanup, variable.meaning)
+            for variable in VARIABLES
+        ),
+    )
+
+
+def _mutants() -> str:
+    def after(prefix: str, file: Path) -> list[str]:
+        lines = file.read_text().splitlines()
+        return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+
+    return _table(
+        ("mutant", "takes out", "caught by"),
+        (
+            (
+                f"`{file.stem}`",
+                "; ".join(after("-- Removes: ", file)),
+                "<br>".join(f"`{test.rpartition('/')[2]}`" for test in after("-- Caught by: ", file)),
+            )
+            for file in sorted(_MUTANTS.glob("*.sql"))
+            if after("-- Removes: ", file)
+        ),
+    )
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "checks": _checks,
+    "error_codes": _error_codes,
+    "events": _events,
+    "variables": _variables,
+    "mutants": _mutants,
+}
+
+
+if __name__ == "__main__":
+    main()
