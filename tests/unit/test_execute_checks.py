@@ -291,6 +291,12 @@ def test_a_minimum_is_met_exactly_at_the_lower_price(least: str, ok: bool) -> No
     assert failed(given) == ({} if ok else {"market_minimum": "BELOW_MARKET_MINIMUM"})
 
 
+def test_a_buy_is_valued_at_the_ask() -> None:
+    """0.00049845 at 50010 is worth 24.927; at the bid, which no buyer pays, it would be 24.918."""
+    asked = wish("buy", amount_quote="25", limit_price="50010")
+    assert failed(verdicts(asked, market=market(minOrderInQuoteAsset="24.92"))) == {}
+
+
 def test_an_order_that_rounds_to_nothing_is_told_so() -> None:
     """The fact that decided it is the amount that is left."""
     given = verdicts(wish("sell", amount="0.001"), market=market(quantityDecimals=2))
