@@ -296,7 +296,8 @@ begin
         end if;
         return new;
     end if;
-    new.counted_at := new.executed_at;
+    -- A time of the future, from another clock or a slip of the hand, would hold the asset until then.
+    new.counted_at := least(new.executed_at, interlock.clock());
     new.mode := null;
     if new.execution_id is not null then
         select execution.claimed_at, execution.mode into new.counted_at, new.mode

@@ -80,6 +80,9 @@ begin
         new.version := old.version + 1;
         new.updated_at := interlock.clock();
     end if;
+    if new.reconciled_at > interlock.clock() then
+        new.reconciled_at := interlock.clock();
+    end if;
     if new.reconciled_at < old.reconciled_at then
         new.reconciled_at := old.reconciled_at;
     end if;
@@ -87,7 +90,7 @@ begin
 end
 $$;
 comment on function interlock.controls_are_versioned() is
-    'Trigger: a change raises the version; reconciled_at only rises and leaves the version alone.';
+    'Trigger: a change raises the version; reconciled_at only rises, never past now, and leaves the version alone.';
 create trigger b_changes_are_versioned before update on public.trading_controls
 for each row execute function interlock.controls_are_versioned();
 

@@ -605,6 +605,37 @@ def test_what_may_be_deleted_by_hand_is_audited(db: TestDatabase) -> None:
     ]
 
 
+# Future times
+
+
+@pytest.mark.parametrize("future", ["2999-01-01Z", "infinity"])
+def test_a_comparison_cannot_have_been_in_the_future(db: TestDatabase, service: Caller, future: str) -> None:
+    """A slip of the hand would keep live trading open without cleanup for ever: it counts from now."""
+    owner = db.owner()
+    db.do("update public.trading_controls set reconciled_at = %s where singleton", future)
+    assert db.one("select reconciled_at from public.trading_controls") == NOON
+    db.advance(timedelta(minutes=15, seconds=1))
+    refused = db.claim(service, owner, db.proposal(owner))
+    assert {verdict["code"] for verdict in refused["checks"] if verdict["code"]} == {"RECONCILIATION_STALE"}
+
+
+@pytest.mark.parametrize("future", ["2999-01-01Z", "infinity"])
+def test_a_trade_of_the_future_counts_from_now(db: TestDatabase, service: Caller, future: str) -> None:
+    """Whatever time a trade without execution claims, its cooldown ends."""
+    owner = db.owner({"allowlist": ["BTC-EUR"], "cooldown_minutes": 10})
+    db.do(
+        "insert into public.trade_history (user_id, asset, side, amount, price, executed_at)"
+        " values (%s, 'BTC', 'buy', 0.001, 50000, %s)",
+        owner,
+        future,
+    )
+    proposal = db.proposal(owner)
+    refused = db.claim(service, owner, proposal)
+    assert {verdict["code"] for verdict in refused["checks"] if verdict["code"]} == {"COOLDOWN_ACTIVE"}
+    db.advance(timedelta(minutes=10))
+    assert db.claim(service, owner, proposal)["outcome"] == "claimed"
+
+
 # Time zones
 
 
