@@ -49,10 +49,15 @@ class MarketFacts:
     own_order: Order | Unread | NotAsked | None
 
     @property
+    def unread(self) -> tuple[Unread, ...]:
+        """The facts that could not be read."""
+        facts = (self.time, self.market, self.book, self.own_order)
+        return tuple(fact for fact in facts if isinstance(fact, Unread))
+
+    @property
     def rate_limited(self) -> bool:
         """Did the exchange say that we ask too much?"""
-        facts = (self.time, self.market, self.book, self.own_order)
-        return any(isinstance(fact, Unread) and fact.http_status == TOO_MANY_REQUESTS for fact in facts)
+        return any(fact.http_status == TOO_MANY_REQUESTS for fact in self.unread)
 
 
 def read_facts(

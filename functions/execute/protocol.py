@@ -117,6 +117,7 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
 
     with trader.pace.turn() as turn:
         if turn is None:
+            log(Event.RATE_LIMIT_HEEDED, "no turn came in time", proposal_id=approval.proposal_id)
             return Busy()
         attempt = _Attempt(uuid4())
         facts = _look(trader, begun)
@@ -129,6 +130,7 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
         if claimed.outcome == "exists":
             return Exists(claimed.execution)
         if trader.trade is None:
+            log(Event.DRY_RUN_RECORDED, execution_id=claimed.execution.id)
             return DryRun(claimed.execution)
 
         execution = _own(claimed.execution, begun, claim)
@@ -156,6 +158,8 @@ def _look(trader: Trader, begun: Begun) -> MarketFacts:
     facts = read_facts(
         begun.wish().market, begun.execution_id, trader.market_data, trader.trade, trader.now_ms
     )
+    for unread in facts.unread:
+        log(Event.MARKET_FACTS_UNREADABLE, reason=unread.why, error_code=unread.error_code)
     if facts.rate_limited:
         trader.pace.rest()
     trader.pace.heed(trader.market_data.rate_limit, trader.now_ms())
