@@ -13,6 +13,7 @@ import pytest
 
 from local import stack, supabase
 from local.stack import REPOSITORY, Stack
+from tests.database.harness import MUTANT
 
 # Only an index that no query has used yet: on a fresh database, all of them.
 TOLERATED = {"unused_index"}
@@ -25,11 +26,14 @@ OWNERS_RPCS = {
 
 
 @pytest.fixture(scope="module")
-def migrated(server: Stack) -> Iterator[psycopg.Connection]:
+def migrated(server: Stack, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
     """A database that the migrations built and no test has touched."""
     url = stack.fresh_database(server)
     try:
         with psycopg.connect(url, autocommit=True) as connection:
+            mutant = request.config.stash.get(MUTANT, None)
+            if mutant is not None:
+                connection.execute(mutant.encode())
             yield connection
     finally:
         stack.drop_database(server, url)
