@@ -36,7 +36,7 @@ lint: setup ## formatting, lint, types, import walls, shell, SQL
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/shellcheck .ci/run local/*.sh
-	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql
+	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql supabase/rollback/*.sql
 
 format: setup ## format the Python code
 	@$(PYTHON) -m ruff format .
