@@ -165,30 +165,33 @@ def test_bytes_that_are_not_this_proposals_order_are_refused(
     assert db.one("select count(*) from public.trade_executions") == 0
 
 
-@pytest.mark.parametrize("name", MARKET_CHECKS)
-def test_a_claim_needs_every_market_verdict_once_and_passed(
-    db: TestDatabase, service: Caller, name: str
-) -> None:
+def test_a_claim_needs_every_market_verdict_once_and_passed(db: TestDatabase, service: Caller) -> None:
     """A verdict that is missing, doubled, failed, undecided or waved through is a failed check."""
     owner = db.owner()
     proposal = db.proposal(owner, order_type="limit", limit_price=Decimal(50000))
     asked = db.claim_parameters(owner, proposal)
     passed = [_verdict(check, "PASSED") for check in MARKET_CHECKS]
-    others = [verdict for verdict in passed if verdict["check"] != name]
-    for given in (
-        [],
-        others,
-        [*passed, _verdict(name, "PASSED")],
-        [*others, _verdict(name, "FAILED", "SOMETHING")],
-        [*others, _verdict(name, "NOT_EVALUATED")],
-        [*others, _verdict(name, "NOT_APPLICABLE")],
-        [*others, _verdict(name, "passed")],
-    ):
-        answer = service.call("claim_execution", **(asked | {"p_market_checks": given}))
-        (decided,) = [verdict for verdict in answer["checks"] if verdict["check"] == name]
-        assert (answer["outcome"], decided["verdict"] in ("FAILED", "NOT_EVALUATED")) == ("refused", True)
+    tried = 0
+    for name in MARKET_CHECKS:
+        others = [verdict for verdict in passed if verdict["check"] != name]
+        for given in (
+            [],
+            others,
+            [*passed, _verdict(name, "PASSED")],
+            [*others, _verdict(name, "FAILED", "SOMETHING")],
+            [*others, _verdict(name, "NOT_EVALUATED")],
+            [*others, _verdict(name, "NOT_APPLICABLE")],
+            [*others, _verdict(name, "passed")],
+        ):
+            answer = service.call("claim_execution", **(asked | {"p_market_checks": given}))
+            found = {verdict["verdict"] for verdict in answer["checks"] if verdict["check"] == name}
+            assert (answer["outcome"], found < {"FAILED", "NOT_EVALUATED"}) == ("refused", True), (
+                name,
+                given,
+            )
+            tried += 1
 
-    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == 7
+    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == tried
     granted = service.call("claim_execution", **(asked | {"p_market_checks": passed}))
     assert granted["outcome"] == "claimed"
 

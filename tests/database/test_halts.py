@@ -87,30 +87,31 @@ def _granted(db: TestDatabase) -> int:
     return int(db.one("select count(*) from public.trade_executions"))
 
 
-@pytest.mark.parametrize("held", ["claim lock", "gate", "proposal", "policy"])
-def test_what_another_user_keeps_open_does_not_delay_a_halt(
-    db: TestDatabase, service: Caller, held: str
-) -> None:
+def test_what_another_user_keeps_open_does_not_delay_a_halt(db: TestDatabase, service: Caller) -> None:
     """Somebody's transaction that holds their own lock, gate or rows and never ends halts nobody's halt."""
     owner = db.owner()
     proposal = db.proposal(owner)
-    other = db.as_user(owner)
-    holder = other if held in ("gate", "proposal") else db.as_owner_of_the_schema()
-    with transaction(holder):
-        match held:
-            case "claim lock":
-                take(holder, "user claims", owner)
-                take(holder, "user gate", owner, shared=True)
-            case "gate":
-                holder.call("set_trading_state", p_state="REDUCE_ONLY")
-            case "proposal":
-                holder.call("decline_proposal", p_proposal_id=proposal)
-            case "policy":
-                holder.rows("select from public.trading_policies where user_id = %s for update", owner)
+    themselves, somebody = db.as_user(owner), db.as_owner_of_the_schema()
+    held: list[tuple[Caller, Callable[[], object]]] = [
+        (somebody, partial(take, somebody, "user claims", owner)),
+        (somebody, partial(take, somebody, "user gate", owner, shared=True)),
+        (themselves, partial(themselves.call, "set_trading_state", p_state="REDUCE_ONLY")),
+        (themselves, partial(themselves.call, "decline_proposal", p_proposal_id=proposal)),
+        (
+            somebody,
+            partial(
+                somebody.rows, "select from public.trading_policies where user_id = %s for update", owner
+            ),
+        ),
+    ]
+    for holder, hold in held:
+        open_trading(db)
+        with transaction(holder):
+            hold()
 
-        answer = service.call("halt_trading", p_reason="nobody is in the way")
+            answer = service.call("halt_trading", p_reason="nobody is in the way")
 
-        assert answer["trading_state"] == "HALTED"
+            assert answer["trading_state"] == "HALTED"
 
 
 HALTS: dict[str, Callable[[Caller, UUID], Any]] = {

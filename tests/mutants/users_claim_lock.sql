@@ -1,5 +1,5 @@
 -- Removes: the user's claim lock
--- Caught by: tests/database/test_boundaries.py::test_a_claim_that_waits_over_expiry_is_refused[user claims]
+-- Caught by: tests/database/test_boundaries.py::test_a_claim_that_waits_over_expiry_is_refused
 
 select pg_temp.substitute(
     'public.claim_execution',
