@@ -378,3 +378,26 @@ def test_three_unknown_fates_in_an_hour_halt_their_owner(db: TestDatabase, servi
     version = db.one("select version from public.trading_policies where user_id = %s", owner)
     db.as_user(owner).call("set_trading_state", p_state="ACTIVE", p_version=version)
     assert service.call("halt_failing_owners") == {"halted": []}
+
+
+def test_who_loosens_while_a_halt_waits_is_not_halted_for_what_was_before(
+    db: TestDatabase, service: Caller
+) -> None:
+    """The count begins anew with the loosening, also for a run that had counted already."""
+    markets = [f"X{number}-EUR" for number in range(3)]
+    owner = db.owner({**POLICY, "allowlist": markets})
+    loosening = db.as_user(owner)
+    db.advance(timedelta(seconds=1))
+    for market in markets:
+        record(service, claimed(db, service, owner, market=market), "unknown")
+    version = loosening.call("set_trading_state", p_state="REDUCE_ONLY")["version"]
+    db.advance(timedelta(seconds=1))
+
+    loosening.connection.execute("begin")
+    loosening.call("set_trading_state", p_state="ACTIVE", p_version=version)
+    with background(partial(service.call, "halt_failing_owners")) as halting:
+        until_it_waits(db, service, halting)
+        loosening.connection.execute("commit")
+        assert halting.result() == {"halted": []}
+
+    assert db.one("select trading_state from public.trading_policies where user_id = %s", owner) == "ACTIVE"

@@ -1,0 +1,166 @@
+"""Orders out = approvals in: what the exchange has is compared with what was approved."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from tests.database.acts import background, claimed, take, transaction, until_it_waits
+from tests.database.harness import Caller, TestDatabase, open_trading, order, record
+
+
+def _compare(
+    db: TestDatabase,
+    caller: Caller,
+    *orders: dict[str, Any],
+    started: datetime | None = None,
+    read_from: timedelta = timedelta(hours=25),
+) -> dict[str, Any]:
+    """Compare a complete read of BTC-EUR that began now, back to `read_from` ago."""
+    now = db.now if started is None else started
+    answer: dict[str, Any] = caller.call(
+        "compare_orders",
+        p_market="BTC-EUR",
+        p_read_started_at=now,
+        p_read_from_ms=int((now - read_from).timestamp() * 1000),
+        p_read_to_ms=int(now.timestamp() * 1000),
+        p_orders=list(orders),
+    )
+    return answer
+
+
+def _state(db: TestDatabase) -> str:
+    state: str = db.one("select trading_state from public.trading_controls")
+    return state
+
+
+def _events(db: TestDatabase, event: str) -> list[dict[str, Any]]:
+    return [detail for (detail,) in db.rows("select detail from public.audit_events where event = %s", event)]
+
+
+def test_an_order_of_an_open_execution_is_adopted(db: TestDatabase, service: Caller) -> None:
+    """An order whose answer was lost is found and recorded, with its fills, and halts nothing."""
+    for lost in (None, "unknown"):
+        execution = claimed(db, service)
+        if lost is not None:
+            record(service, execution, lost)
+
+        answer = _compare(db, service, order(execution))
+
+        assert (answer["explained"], answer["intruders"], answer["contradicted"]) == ("1", [], [])
+        status, filled = db.rows(
+            "select status, filled_amount from public.trade_executions where id = %s", execution["id"]
+        )[0]
+        assert (status, filled > 0) == ("FILLED", True)
+    assert db.one("select count(*) from public.trade_history") == 2
+    assert _state(db) == "ACTIVE"
+
+
+def test_an_order_of_a_concluded_execution_wins(db: TestDatabase, service: Caller) -> None:
+    """It was thought not to exist: stored, audited as CONTRADICTED, and trading stops."""
+    execution = claimed(db, service)
+    record(service, execution, "not_placed")
+
+    answer = _compare(db, service, order(execution))
+
+    assert answer["contradicted"] == [execution["id"]]
+    assert (_state(db), len(_events(db, "CONTRADICTED"))) == ("HALTED", 1)
+
+
+def test_an_order_without_approval_halts_once_and_its_fills_are_kept(
+    db: TestDatabase, service: Caller
+) -> None:
+    """An intruder is stored without an owner, grows with its fills, counts for everybody, and halts once."""
+    claimed(db, service)
+    owner = db.owner()
+    known = claimed(db, service, owner)
+    intruder = order(known, "partiallyFilled", "0.0001", clientOrderId=str(uuid4()), orderId="an-intruder")
+    before = _account_value(service, owner)
+
+    answer = _compare(db, service, intruder)
+
+    assert answer["intruders"] == answer["new_intruders"] == ["an-intruder"]
+    assert _state(db) == "HALTED"
+    assert _events(db, "INTRUDER")[0]["order"] == intruder
+    open_trading(db)
+    grown = intruder | {"filledAmount": "0.0003", "filledAmountQuote": "15", "status": "filled"}
+    again = _compare(db, service, grown)
+    assert (again["new_intruders"], _state(db)) == ([], "ACTIVE")
+    assert db.rows("select user_id, execution_id, amount from public.trade_history") == [
+        (None, None, Decimal("0.0003"))
+    ]
+    assert _account_value(service, owner) - before == Decimal(15) + Decimal(intruder["feePaid"])
+
+
+def _account_value(caller: Caller, owner: object) -> Decimal:
+    return Decimal(caller.call("get_execution_status", p_user_id=owner)["today"]["account_value_eur"])
+
+
+def test_only_the_very_order_of_an_execution_is_explained_by_it(db: TestDatabase, service: Caller) -> None:
+    """A second order under its id, another side or another market has no approval."""
+    execution = claimed(db, service)
+    record(service, execution, "placed", p_order=order(execution))
+    for number, changed in enumerate(({}, {"side": "sell"}, {"market": "ETH-EUR"})):
+        open_trading(db)
+        name = f"another-{number}"
+
+        answer = _compare(db, service, order(execution, **{**changed, "orderId": name}))
+
+        assert (answer["new_intruders"], _state(db)) == ([name], "HALTED")
+    assert len(_events(db, "INTRUDER")) == 3
+    assert all(event["execution"]["id"] == execution["id"] for event in _events(db, "INTRUDER"))
+    assert len(_events(db, "SECOND_ORDER")) == 1
+
+
+def test_a_mark_moves_only_over_what_was_completely_read(db: TestDatabase, service: Caller) -> None:
+    """A read that leaves a gap moves nothing; reconciled_at is the time before the read, and only rises."""
+    claimed(db, service)
+    db.advance(timedelta(minutes=5))
+    stale = db.one("select reconciled_at from public.trading_controls")
+
+    _compare(db, service, read_from=timedelta(hours=23))
+    assert db.one("select reconciled_at from public.trading_controls") == stale
+
+    began = db.now - timedelta(seconds=10)
+    _compare(db, service, started=began)
+    assert db.one("select reconciled_at from public.trading_controls") == began
+    assert db.one("select read_to from interlock.market_marks where market = 'BTC-EUR'") == began
+
+    _compare(db, service, started=began - timedelta(seconds=10))
+    assert db.one("select reconciled_at from public.trading_controls") == began
+
+
+def test_a_comparison_has_all_its_rows_before_it_halts(db: TestDatabase, service: Caller) -> None:
+    """Whoever records an order of the same read, and may halt too, is waited for with the controls free."""
+    execution = claimed(db, service)
+    recorder = db.as_owner_of_the_schema()
+    intruder = order(execution, clientOrderId=str(uuid4()), orderId="an-intruder")
+
+    with transaction(recorder):
+        recorder.rows("select from public.trade_executions where id = %s for update", execution["id"])
+        with background(partial(_compare, db, service, intruder, order(execution))) as comparing:
+            until_it_waits(db, service, comparing)
+            recorder.connection.execute(
+                "select from public.trading_controls where singleton for update nowait"
+            )
+            recorder.connection.execute("commit")
+            answer = comparing.result()
+            recorder.connection.execute("begin")
+
+    assert (answer["new_intruders"], answer["explained"]) == (["an-intruder"], "1")
+
+
+def test_an_intruder_halts_although_a_claim_keeps_the_gate(db: TestDatabase, service: Caller) -> None:
+    """The halt waits 2 s for open claims, and is written all the same."""
+    execution = claimed(db, service)
+    hanging = db.as_owner_of_the_schema()
+    with transaction(hanging):
+        take(hanging, "global gate", shared=True)
+        answer = _compare(
+            db, service, order(execution, clientOrderId=str(uuid4()), orderId="an-intruder"), order(execution)
+        )
+        assert answer["new_intruders"] == ["an-intruder"]
+        assert _state(db) == "HALTED"

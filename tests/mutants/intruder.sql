@@ -1,0 +1,8 @@
+-- Removes: the halt that an order without approval causes
+-- Caught by: tests/database/test_comparison.py::test_an_order_without_approval_halts_once_and_its_fills_are_kept
+
+select pg_temp.substitute(
+    'public.compare_orders',
+    'perform interlock.halt(format(''order %s in %s has no approval'', v_order ->> ''orderId'', p_market));',
+    ''
+);
