@@ -31,7 +31,7 @@ def _percentage_points(value: object) -> Decimal:
     """Reads a finite JSON number; a float is taken at its shortest spelling, as the database wrote it."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("must be a number")
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return Decimal(str(value))
 
 
 def _each_once(markets: list[str]) -> list[str]:

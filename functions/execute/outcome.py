@@ -37,31 +37,24 @@ class ErrorCode:
     http_status: int
     fate: Fate
     meaning: str
-    source: str = DOCS
-
-
-def _codes(http_status: int, fate: Fate, meanings: Mapping[int, str], source: str = DOCS) -> list[ErrorCode]:
-    return [ErrorCode(code, http_status, fate, meaning, source) for code, meaning in meanings.items()]
+    source: str
 
 
 ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
     {
-        row.code: row
-        for row in (
-            *_codes(
-                429,
-                Fate.NOT_PLACED,
-                {105: "rate limit exceeded", 112: "too many requests a second"},
-            ),
-            *_codes(
+        code: ErrorCode(code, http_status, fate, meaning, source)
+        for http_status, fate, source, meanings in (
+            (429, Fate.NOT_PLACED, DOCS, {105: "rate limit exceeded", 112: "too many requests a second"}),
+            (
                 429,
                 Fate.UNKNOWN,
-                {103: "too many new orders a second", 104: "too many new orders a day"},
                 CCXT,
+                {103: "too many new orders a second", 104: "too many new orders a day"},
             ),
-            *_codes(
+            (
                 400,
                 Fate.NOT_PLACED,
+                DOCS,
                 {
                     102: "malformed request",
                     200: "unsupported parameter",
@@ -93,11 +86,12 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
                     429: "too many decimals",
                 },
             ),
-            *_codes(400, Fate.UNKNOWN, {110: "invalid endpoint", 230: "rejected by the engine"}, CCXT),
-            *_codes(400, Fate.UNKNOWN, {ID_ALREADY_OPEN: "an open order carries this id"}),
-            *_codes(
+            (400, Fate.UNKNOWN, CCXT, {110: "invalid endpoint", 230: "rejected by the engine"}),
+            (400, Fate.UNKNOWN, DOCS, {ID_ALREADY_OPEN: "an open order carries this id"}),
+            (
                 403,
                 Fate.NOT_PLACED,
+                DOCS,
                 {
                     300: "authentication required",
                     301: "key of a wrong length",
@@ -120,11 +114,12 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
                     320: "forbidden",
                 },
             ),
-            *_codes(403, Fate.UNKNOWN, {315: "only over the websocket"}, CCXT),
-            *_codes(500, Fate.UNKNOWN, {101: "server error", 400: "server error"}),
-            *_codes(
+            (403, Fate.UNKNOWN, CCXT, {315: "only over the websocket"}),
+            (500, Fate.UNKNOWN, DOCS, {101: "server error", 400: "server error"}),
+            (
                 503,
                 Fate.UNKNOWN,
+                DOCS,
                 {
                     107: "overloaded",
                     108: "not processed in time",
@@ -135,6 +130,7 @@ ERROR_CODES: Mapping[int, ErrorCode] = MappingProxyType(
                 },
             ),
         )
+        for code, meaning in meanings.items()
     }
 )
 

@@ -254,8 +254,24 @@ def test_the_registry_names_each_check_once_with_codes_of_its_own() -> None:
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names)
     assert all(check.codes and check.demands for check in CHECKS)
-    assert [verdict.check for verdict in not_evaluated()] == [check.name for check in MARKET_CHECKS]
-    assert not any_failed(not_evaluated())
+
+
+def test_a_market_that_was_not_asked_decides_nothing() -> None:
+    """Every check of the market is there, says that it was not evaluated, and fails nothing."""
+    given = not_evaluated()
+    assert given == tuple(Verdict(check.name, Word.NOT_EVALUATED) for check in MARKET_CHECKS)
+    assert not any_failed(given)
+
+
+def test_a_verdict_is_kept_with_all_that_it_says() -> None:
+    """The form for the database and the answer: name, word, code and facts, each under its own key."""
+    verdict = Verdict("spread", Word.FAILED, "SPREAD_TOO_WIDE", {"bid": "1", "ask": "2"})
+    assert verdict.as_json() == {
+        "check": "spread",
+        "verdict": "FAILED",
+        "code": "SPREAD_TOO_WIDE",
+        "facts": {"bid": "1", "ask": "2"},
+    }
 
 
 def test_verdicts_fail_only_with_codes_of_the_registry() -> None:

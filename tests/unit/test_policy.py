@@ -70,6 +70,15 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return policy
 
 
+def is_policy(stored: object) -> bool:
+    """Is it read?"""
+    try:
+        parse_policy(stored)
+    except ValidationError:
+        return False
+    return True
+
+
 def test_the_default_policy_is_read_without_loss() -> None:
     """Every field of the contract's default policy arrives with its exact value, money as Decimal."""
     policy = parse_policy(DEFAULT)
@@ -164,3 +173,90 @@ def test_a_market_is_spelled_as_the_exchange_spells_it(value: object) -> None:
     """An allowlist entry that is not a market's name in the exchange's own spelling is refused."""
     with pytest.raises(ValidationError):
         parse_policy(changed("allowlist", [value]))
+
+
+@pytest.mark.parametrize(
+    ("path", "least", "most"),
+    [
+        ("min_confidence", 0, 100),
+        ("limits.daily.trades", 0, 10_000),
+        ("limits.gpt.daily", 0, 10_000),
+        ("limits.gpt.hourly", 0, 10_000),
+        ("cooldown_minutes", 0, 525_600),
+        ("anti_flip_minutes", 0, 525_600),
+        ("proposal_ttl_minutes", 1, 1_440),
+        ("scan_interval_minutes", 1, 10_080),
+    ],
+)
+def test_a_whole_number_lies_in_its_range(path: str, least: int, most: int) -> None:
+    """The least and the most are read; one less and one more are refused."""
+    assert is_policy(changed(path, least))
+    assert is_policy(changed(path, most))
+    assert not is_policy(changed(path, least - 1))
+    assert not is_policy(changed(path, most + 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "read", "refused"),
+    [
+        ("limits.order.min_eur", ("0.01", "250"), ("0", "0.00999999", "250.00000001")),
+        ("limits.order.max_eur", ("6", "1000000"), ("5.99999999", "1000000.00000001")),
+        ("limits.daily.value_eur", ("0", "100000000"), ("100000000.00000001",)),
+        ("max_price_move_percent", ("0", "0.00000001", "50"), ("50.00000001",)),
+        ("max_spread_percent", ("0", "0.00000001", "50"), ("0.000000001", "50.00000001")),
+    ],
+)
+def test_a_decimal_lies_in_its_range(path: str, read: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    """Up to the bound is read, the smallest step beyond is refused, and so is a ninth decimal."""
+    assert all(is_policy(changed(path, value)) for value in read)
+    assert not any(is_policy(changed(path, value)) for value in refused)
+
+
+@pytest.mark.parametrize("field", ["allowlist", "limits", "limits.order", "limits.daily", "limits.gpt"])
+def test_a_policy_that_was_read_stays_as_it_is(field: str) -> None:
+    """No part can be replaced or get another value after it was judged."""
+    read: Any = parse_policy(DEFAULT)
+    *parents, name = field.split(".")
+    for parent in parents:
+        read = getattr(read, parent)
+    with pytest.raises(ValidationError):
+        setattr(read, name, getattr(read, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("A-EU", True),
+        ("-EU", False),
+        ("A-E", False),
+        (f"{'A1' * 10}-{'E2' * 5}", True),
+        (f"{'A1' * 10}A-{'E2' * 5}", False),
+        (f"{'A1' * 10}-{'E2' * 5}E", False),
+    ],
+)
+def test_a_market_has_a_base_and_a_quote_of_some_length(name: str, read: bool) -> None:
+    """1 to 20 capitals and digits, a hyphen, 2 to 10 capitals and digits."""
+    assert is_policy(changed("allowlist", [name])) is read
+
+
+def test_an_allowlist_names_at_most_a_hundred_markets() -> None:
+    """The hundredth is read, with the hundred and first the policy is refused."""
+    names = [f"X{number}-EUR" for number in range(101)]
+    assert is_policy(changed("allowlist", names[:100]))
+    assert not is_policy(changed("allowlist", names))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("max_spread_percent", 0.5, "must be a decimal number as a string in plain notation"),
+        ("min_confidence", "70", "must be a number"),
+        ("allowlist", ["BTC-EUR", "ETH-EUR", "BTC-EUR"], "must name each market once"),
+        ("limits.order.max_eur", "5", "min_eur must not be above max_eur"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(path: str, value: object, sentence: str) -> None:
+    """One field is at fault, and the sentence says what it must be."""
+    with pytest.raises(ValidationError) as refusal:
+        parse_policy(changed(path, value))
+    assert [error["msg"] for error in refusal.value.errors()] == [f"Value error, {sentence}"]
