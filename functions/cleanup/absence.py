@@ -17,7 +17,7 @@ from itertools import chain
 from uuid import UUID
 
 from functions.cleanup.begun import Execution, Witness
-from functions.cleanup.exchange import EnoughAsked, Exchange
+from functions.cleanup.exchange import PATIENTLY, EnoughAsked, Exchange
 from functions.cleanup.pages import every_order, every_trade
 from functions.cleanup.records import record, release
 from functions.cleanup.summary import Found, Summary
@@ -126,7 +126,7 @@ class Judge:
         if self.witness is None:
             return True
         try:
-            seen = self.exchange.order(self.witness.market, self.witness.id)
+            seen = self.exchange.order(self.witness.market, self.witness.id, tries=PATIENTLY)
         except ExchangeError:
             return False
         return seen is not None and seen.order_id == self.witness.exchange_order_id

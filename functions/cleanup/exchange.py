@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 from uuid import UUID
 
 from shared.bitvavo import BitvavoOrders, BitvavoReadonly, Order, ServerTime, Trade
+from shared.errors import ExchangeUnreadable
 
 LOOKUP_POINTS = 1
 CANCEL_POINTS = 1
@@ -18,6 +20,9 @@ _NEVER_BELOW = 300
 
 _UNTIL_SHOWN = 100
 """Points that may be spent while no answer has shown what is left."""
+
+PATIENTLY = 3
+"""Tries of a read that many others depend on. A single look-up is tried once: the next run tries again."""
 
 T = TypeVar("T")
 
@@ -74,15 +79,17 @@ class Exchange:
         self._kept_points = points
         self._kept_seconds = seconds
 
-    def order(self, market: str, client_order_id: UUID) -> Order | None:
+    def order(self, market: str, client_order_id: UUID, *, tries: int = 1) -> Order | None:
         """The order that carries our id, or None when the look-up found none, which is not absence."""
         return self._ask(
-            LOOKUP_POINTS, lambda now: self._orders.order(market, client_order_id, timestamp_ms=now)
+            LOOKUP_POINTS, lambda now: self._orders.order(market, client_order_id, timestamp_ms=now), tries
         )
 
     def open_orders(self, market: str) -> tuple[Order, ...]:
         """All open orders of the account in one market."""
-        return self._ask(PAGE_POINTS, lambda now: self._orders.open_orders(market, timestamp_ms=now))
+        return self._ask(
+            PAGE_POINTS, lambda now: self._orders.open_orders(market, timestamp_ms=now), PATIENTLY
+        )
 
     def orders_page(
         self, market: str, start_ms: int, end_ms: int, order_id_to: str | None
@@ -93,6 +100,7 @@ class Exchange:
             lambda now: self._orders.orders(
                 market, start_ms, end_ms, order_id_to=order_id_to, timestamp_ms=now
             ),
+            PATIENTLY,
         )
 
     def trades_page(
@@ -104,13 +112,18 @@ class Exchange:
             lambda now: self._orders.own_trades(
                 market, start_ms, end_ms, trade_id_to=trade_id_to, timestamp_ms=now
             ),
+            PATIENTLY,
         )
 
     def cancel(self, market: str, client_order_id: UUID) -> None:
         """Ask for the cancellation of our order; only a look-up says what came of it."""
         self._ask(CANCEL_POINTS, lambda now: self._orders.cancel(market, client_order_id, timestamp_ms=now))
 
-    def _ask(self, points: int, ask: Callable[[int], T]) -> T:
+    def _ask(self, points: int, ask: Callable[[int], T], tries: int = 1) -> T:
+        for _ in range(tries - 1):
+            self._spend(points)
+            with suppress(ExchangeUnreadable):
+                return ask(self.now_ms())
         self._spend(points)
         return ask(self.now_ms())
 

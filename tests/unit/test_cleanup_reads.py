@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 from uuid import UUID
 
@@ -87,12 +88,19 @@ class TestCompleteReads:
             read(fake)
 
     def test_a_failure_on_a_later_page_fails_the_read(self) -> None:
-        """Half a read is no read."""
-        answers: Iterator[httpx.Response | None] = iter([None, httpx.Response(502)])
+        """Half a read is no read, after three tries of the page that is missing."""
+        answers: Iterator[httpx.Response | None] = iter([None, *[httpx.Response(502)] * 3])
         fake = FakeExchange([order(n) for n in range(1, 1502)])
         fake.intercept = lambda request: next(answers) if request.url.path == "/v2/orders" else None
         with pytest.raises(ExchangeUnreadable):
             read(fake)
+
+    def test_a_page_that_fails_twice_is_read_all_the_same(self) -> None:
+        """Many depend on a list: a failure of the moment is tried again, within the share of the run."""
+        answers = chain([None, *[httpx.Response(502)] * 2], repeat(None))
+        fake = FakeExchange([order(n) for n in range(1, 1502)])
+        fake.intercept = lambda request: next(answers) if request.url.path == "/v2/orders" else None
+        assert len(read(fake)) == 1501
 
     def test_trades_are_read_completely_too(self) -> None:
         """Fills are paged like orders."""
