@@ -400,3 +400,10 @@ def _run(db: TestDatabase, examples: int, steps: int) -> None:
 def test_no_interleaving_breaks_a_promise(db: TestDatabase) -> None:
     """Random schedules over two owners keep every promise after each step."""
     _run(db, examples=12, steps=25)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_no_interleaving_breaks_a_promise_in_many_and_long_schedules(db: TestDatabase) -> None:
+    """The same over 60 schedules of up to 50 steps."""
+    _run(db, examples=60, steps=50)
