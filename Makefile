@@ -25,6 +25,7 @@ test: setup ## every test, on a real stack
 	@bash local/test_deployed_python.sh
 
 soak: setup ## the long proofs, minutes each
+	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
 
 mutants: setup ## take each mechanism out of the database and see a test fail
