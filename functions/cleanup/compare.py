@@ -16,7 +16,7 @@ from shared.errors import ExchangeError
 from shared.events import Event
 from shared.log import log
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 200
 """Orders that one call hands over: a busy day is compared piece by piece, in bounded time and memory."""
 
 

@@ -9,7 +9,7 @@ import pytest
 from local.stack import Stack
 from local.world import World
 from tests.cleanup.simulated import Simulation, simulation
-from tests.database.harness import STACK
+from tests.database.harness import MUTANT, STACK
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,10 @@ def server(request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture
-def sim(server: Stack) -> Iterator[Simulation]:
+def sim(server: Stack, request: pytest.FixtureRequest) -> Iterator[Simulation]:
     """A deployment whose time the test moves."""
     with simulation(server) as made:
+        mutant = request.config.stash.get(MUTANT, None)
+        if mutant is not None:
+            made.db.script(mutant)
         yield made
