@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test soak mutants lint format docs stack stack-down exchange model clean
+.PHONY: help setup run serve test soak bench mutants lint format docs stack stack-down exchange model clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -27,6 +27,9 @@ test: setup ## every test, on a real stack
 soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
+
+bench: setup ## measure, each figure beside what it is held against
+	@$(PYTHON) -m bench
 
 mutants: setup ## take each mechanism out of the database and see a test fail
 	@$(PYTHON) -m tests.mutants

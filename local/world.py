@@ -107,9 +107,9 @@ def start_exchange(folder: Path, options: Options) -> tuple[str, str]:
     return f"{address}/v2", prices
 
 
-def start_model(folder: Path) -> str:
-    """Start the scripted model; the base URL that an OpenAI client takes."""
-    return f"{_start('model', 'local.model', [], folder)[1]}/v1"
+def start_model(folder: Path, *, delay_s: float = 0.0) -> str:
+    """Start the scripted model, which takes so long to answer; the base URL that an OpenAI client takes."""
+    return f"{_start('model', 'local.model', ['--delay', str(delay_s)], folder)[1]}/v1"
 
 
 def start_function(

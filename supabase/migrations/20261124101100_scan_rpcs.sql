@@ -24,6 +24,7 @@ declare
     c_lease constant interval := '2 minutes';
     c_most_failures constant integer := 10;
     v_now timestamptz := interlock.clock();
+    v_state text;
     v_disabled uuid[];
     v_jobs jsonb;
     v_lost jsonb;
@@ -35,6 +36,8 @@ begin
         raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'A worker claims 1 to 100 jobs.';
     end if;
     perform interlock.act_as('scan_tick');
+    -- Read once: a function of each due job would make a claim as slow as its queue is long.
+    select controls.trading_state into strict v_state from public.trading_controls as controls where controls.singleton;
 
     -- Jobs of halted owners go round without a model call.
     update public.scan_jobs as job
@@ -47,7 +50,7 @@ begin
             where due.enabled
                 and due.next_run_at <= v_now
                 and (due.lock_expires_at is null or due.lock_expires_at <= v_now)
-                and interlock.effective_state(halted.trading_state) = 'HALTED'
+                and 'HALTED' in (v_state, halted.trading_state)
             order by due.next_run_at
             limit 100
             for update of due skip locked
@@ -63,7 +66,7 @@ begin
             and job.next_run_at <= v_now
             and (job.lock_expires_at is null or job.lock_expires_at <= v_now)
             -- More owners may be halted than went round above.
-            and interlock.effective_state(policy.trading_state) <> 'HALTED'
+            and 'HALTED' not in (v_state, policy.trading_state)
         order by job.next_run_at, job.id
         limit p_limit
         for update of job skip locked
@@ -141,27 +144,22 @@ create function interlock.calls_used(
 )
 language sql stable set search_path = ''
 as $$
-    select
-        (
-            select count(*) from public.gpt_usage_log as call
-            where call.user_id = p_user_id and call.created_at >= date_trunc('day', p_now, 'UTC')
-                and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
-        ),
-        (
-            select count(*) from public.gpt_usage_log as call
-            where call.user_id = p_user_id and call.created_at > p_now - interval '60 minutes'
-                and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
-        ),
-        (
-            select count(*) from public.gpt_usage_log as call
-            where call.created_at >= date_trunc('day', p_now, 'UTC')
-                and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
-        ),
-        (
-            select coalesce(sum(call.tokens_used), 0)::bigint from public.gpt_usage_log as call
-            where call.created_at >= date_trunc('day', p_now, 'UTC')
-                and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
-        )
+    select own.daily, own.hourly, everybody.daily, everybody.tokens
+    from (
+        select
+            count(*) filter (where call.created_at >= date_trunc('day', p_now, 'UTC')) as daily,
+            count(*) filter (where call.created_at > p_now - interval '60 minutes') as hourly
+        from public.gpt_usage_log as call
+        where call.user_id = p_user_id
+            and call.created_at >= least(date_trunc('day', p_now, 'UTC'), p_now - interval '60 minutes')
+            and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
+    ) as own
+    cross join (
+        select count(*) as daily, coalesce(sum(call.tokens_used), 0)::bigint as tokens
+        from public.gpt_usage_log as call
+        where call.created_at >= date_trunc('day', p_now, 'UTC')
+            and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
+    ) as everybody
 $$;
 comment on function interlock.calls_used(uuid, timestamptz) is
     'Model calls that count: an owner''s in this UTC day and in the last 60 minutes, everybody''s in this UTC day, and everybody''s tokens.';
@@ -202,6 +200,7 @@ declare
     v_controls public.trading_controls;
     v_policy jsonb;
     v_call public.gpt_usage_log;
+    v_is_new boolean;
     v_used record;
     v_reason text;
 begin
@@ -223,16 +222,23 @@ begin
     v_now := interlock.clock();
 
     select * into v_call from public.gpt_usage_log as call where call.id = p_reservation_id;
-    if not found then
-        if v_job.lock_token is distinct from p_lock_token or v_job.lock_expires_at <= v_now then
-            return jsonb_build_object('outcome', 'lease_lost', 'reason', null, 'daily_used', null, 'hourly_used', null);
-        end if;
+    v_is_new := not found;
+    if v_is_new and (v_job.lock_token is distinct from p_lock_token or v_job.lock_expires_at <= v_now) then
+        return jsonb_build_object('outcome', 'lease_lost', 'reason', null, 'daily_used', null, 'hourly_used', null);
+    end if;
+    if not v_is_new and v_call.scan_job_id is distinct from p_scan_job_id then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_RESERVATION', detail = 'This reservation belongs to another job.';
+    end if;
+
+    -- Once a call: it reads the day's calls, and everybody else waits for the lock meanwhile.
+    select * into v_used from interlock.calls_used(v_job.user_id, v_now);
+    if v_is_new then
         select * into strict v_controls from public.trading_controls where singleton;
         select policy.policy into v_policy
         from public.trading_policies as policy
         join public.trading_owners as owner on owner.user_id = policy.user_id
         where policy.user_id = v_job.user_id;
-        select * into v_used from interlock.calls_used(v_job.user_id, v_now);
         v_reason := case
             when v_policy is null then 'NOT_AN_OWNER'
             when v_used.daily < (v_policy #>> '{limits,gpt,daily}')::integer then null
@@ -251,11 +257,9 @@ begin
             v_reason, p_model, v_now, case when v_reason is not null then v_now end
         )
         returning * into v_call;
-    elsif v_call.scan_job_id is distinct from p_scan_job_id then
-        raise sqlstate 'PT400' using
-            message = 'INVALID_RESERVATION', detail = 'This reservation belongs to another job.';
+        v_used.daily := v_used.daily + (v_reason is null)::integer;
+        v_used.hourly := v_used.hourly + (v_reason is null)::integer;
     end if;
-    select * into v_used from interlock.calls_used(v_job.user_id, v_now);
     return jsonb_build_object(
         -- GUARD: one reservation is one call; what is settled is never handed out again.
         'outcome', case v_call.status when 'RESERVED' then 'reserved' else 'refused' end,

@@ -1,14 +1,15 @@
-"""A simulation for each test, on the world's Postgres."""
+"""Simulations, on the world's Postgres."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from local.stack import Stack
 from local.world import World
-from tests.cleanup.simulated import Simulation, simulation
+from tests.cleanup.simulated import Deploy, Simulation, simulation
 from tests.database.harness import MUTANT, STACK
 
 
@@ -23,10 +24,13 @@ def server(request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture
-def sim(server: Stack, request: pytest.FixtureRequest) -> Iterator[Simulation]:
-    """A deployment whose time the test moves."""
-    with simulation(server) as made:
-        mutant = request.config.stash.get(MUTANT, None)
-        if mutant is not None:
-            made.db.script(mutant)
+def deploy(server: Stack, request: pytest.FixtureRequest) -> Deploy:
+    """Make a deployment whose time the test moves: `with deploy() as sim:`."""
+    return partial(simulation, server, mutant=request.config.stash.get(MUTANT, None))
+
+
+@pytest.fixture
+def sim(deploy: Deploy) -> Iterator[Simulation]:
+    """One deployment."""
+    with deploy() as made:
         yield made

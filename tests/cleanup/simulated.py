@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -433,20 +433,18 @@ class Simulation:
             yield f"{said}: history {history}, traded {traded}"
 
 
+Deploy = Callable[..., AbstractContextManager[Simulation]]
+
+
 @contextmanager
-def simulation(
-    server: Stack, *, seed: int = 1, points: int = 1000, lookup_lag_ms: int = 250
-) -> Iterator[Simulation]:
+def simulation(server: Stack, *, seed: int = 1, mutant: str | None = None) -> Iterator[Simulation]:
     """A deployment of its own at noon: live, registered with the exchange's trade key, compared just now."""
     configure("cleanup")
     database_url = stack.fresh_database(server)
     try:
         with opened(database_url) as db:
             times = Times(int(db.now.timestamp()) * 1_000_000_000)
-            exchange = create_exchange(
-                clock=Clock(lambda: times.true_ns), candles=None, seed=seed, points=points
-            )
-            exchange.settings.lookup_lag_ms = lookup_lag_ms
+            exchange = create_exchange(clock=Clock(lambda: times.true_ns), candles=None, seed=seed)
             faults: FaultPlan[ExchangeFaultRequest] = FaultPlan()
             with serving(create_app(exchange, faults)) as address, open_http(5.0) as http:
                 db.do(
@@ -454,9 +452,13 @@ def simulation(
                     TRADE_KEYS.fingerprint,
                 )
                 sim = Simulation(server, db, exchange, faults, f"{address}/v2", times, http, db.as_service())
-                yield sim
-                sim.db.close()
-                if sim.db.url != database_url:
-                    stack.drop_database(server, sim.db.url)
+                if mutant is not None:
+                    db.script(mutant)
+                try:
+                    yield sim
+                finally:
+                    sim.db.close()
+                    if sim.db.url != database_url:
+                        stack.drop_database(server, sim.db.url)
     finally:
         stack.drop_database(server, database_url)

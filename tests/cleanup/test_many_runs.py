@@ -15,8 +15,7 @@ from functions.cleanup.run import run
 from functions.cleanup.summary import Summary
 from local.exchange.keys import OWNER
 from local.exchange.limits import Limits
-from local.stack import Stack
-from tests.cleanup.simulated import MINUTE, ShortWay, Simulation, simulation
+from tests.cleanup.simulated import MINUTE, Deploy, ShortWay, Simulation
 from tests.database.acts import at_once
 from tests.database.contents import contents
 
@@ -47,11 +46,11 @@ def test_a_second_run_changes_nothing_and_asks_nothing(sim: Simulation) -> None:
     assert (again.points_spent, again.executions.total(), again.events_sealed) == (0, 0, 0)
 
 
-def test_four_runs_at_once_do_the_work_of_one(server: Stack) -> None:
+def test_four_runs_at_once_do_the_work_of_one(deploy: Deploy) -> None:
     """Rows, conclusions and points spent are those of a single run, each execution looked up once."""
-    with simulation(server) as sim:
+    with deploy() as sim:
         alone = _settled_by(sim, 1)
-    with simulation(server) as sim:
+    with deploy() as sim:
         together = _settled_by(sim, 4)
         assert sim.disagreements() == []
         assert sim.state == "ACTIVE"
@@ -139,9 +138,9 @@ def _drain(sim: Simulation, size: int) -> list[Summary]:
     return runs
 
 
-def _drains_in_order(server: Stack, size: int, apart_s: float) -> int:
+def _drains_in_order(deploy: Deploy, size: int, apart_s: float) -> int:
     """Let a backlog drain; the peak of memory, in bytes."""
-    with simulation(server) as sim:
+    with deploy() as sim:
         sim.exchange.limits = _Watched()
         ids = _backlog(sim, size, apart_s)
         # Compared until now: what is older is found by look-ups alone.
@@ -179,9 +178,9 @@ class _Watched(Limits):
         return headers
 
 
-def test_a_backlog_is_worked_off_oldest_first_within_half_of_the_limit(server: Stack) -> None:
+def test_a_backlog_is_worked_off_oldest_first_within_half_of_the_limit(deploy: Deploy) -> None:
     """Look-ups begin with the oldest execution; no minute spends more than half of its points."""
-    with simulation(server) as sim:
+    with deploy() as sim:
         sim.exchange.limits = watched = _Watched()
         ids = _backlog(sim, 300, 1.0)
         sim.advance(MINUTE)
@@ -199,10 +198,10 @@ def test_a_backlog_is_worked_off_oldest_first_within_half_of_the_limit(server: S
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_a_backlog_of_10_000_drains_in_the_memory_of_1_000(server: Stack) -> None:
+def test_a_backlog_of_10_000_drains_in_the_memory_of_1_000(deploy: Deploy) -> None:
     """Ten times the backlog takes ten times the runs, half of the limit, and at most 1.1 times the memory."""
-    small = _drains_in_order(server, 1_000, 7.0)
-    large = _drains_in_order(server, 10_000, 7.0)
+    small = _drains_in_order(deploy, 1_000, 7.0)
+    large = _drains_in_order(deploy, 10_000, 7.0)
     assert large <= small * 1.1, (small, large)
 
 

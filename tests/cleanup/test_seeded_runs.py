@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from local.exchange.faults import ExchangeFaultRequest
-from local.stack import Stack
 from shared.errors import ExchangeError
-from tests.cleanup.simulated import MINUTE, Simulation, simulation
+from tests.cleanup.simulated import MINUTE, Deploy, Simulation
 
 A_TWENTIETH, ALL, TOGETHER = 50, 1000, 25
 _LONGEST_LAG_MS = 30_000
@@ -25,21 +24,21 @@ _MOST_RUNS = 150
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("first", range(0, A_TWENTIETH, TOGETHER))
-def test_a_twentieth_of_the_runs_settles_with_the_exchanges_truth(server: Stack, first: int) -> None:
+def test_a_twentieth_of_the_runs_settles_with_the_exchanges_truth(deploy: Deploy, first: int) -> None:
     """Fifty of the thousand seeds; every execution agrees, and none whose order exists is NOT_PLACED."""
-    _run(server, first)
+    _run(deploy, first)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("first", range(0, ALL, TOGETHER))
-def test_a_thousand_runs_settle_with_the_exchanges_truth(server: Stack, first: int) -> None:
+def test_a_thousand_runs_settle_with_the_exchanges_truth(deploy: Deploy, first: int) -> None:
     """All thousand seeds; every execution agrees, and none whose order exists is NOT_PLACED."""
-    _run(server, first)
+    _run(deploy, first)
 
 
-def _run(server: Stack, first: int) -> None:
-    with simulation(server, seed=first) as sim:
+def _run(deploy: Deploy, first: int) -> None:
+    with deploy(seed=first) as sim:
         for seed in range(first, first + TOGETHER):
             Seed(sim, Random(seed), seed).play()  # noqa: S311 - chance on purpose, not a secret
 

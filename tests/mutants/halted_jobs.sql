@@ -2,5 +2,5 @@
 -- Caught by: tests/database/test_leases.py::test_no_job_of_a_halted_owner_is_leased_however_many_there_are
 
 select pg_temp.substitute(
-    'public.claim_due_scan_jobs', 'and interlock.effective_state(policy.trading_state) <> ''HALTED''', ''
+    'public.claim_due_scan_jobs', 'and ''HALTED'' not in (v_state, policy.trading_state)', ''
 );
