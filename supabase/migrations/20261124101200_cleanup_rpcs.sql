@@ -157,8 +157,9 @@ begin
             from interlock.market_marks as due
             where p_mode = 'live' and v_controls.mode = 'live' and v_account_matches
                 and due.read_to < v_now - interval '20 seconds'
-                -- A clock that was set back must not keep a market from being read.
-                and coalesce(due.asked_at not between v_now - c_read_under_way and v_now, true)
+                -- Of a run at the same time, the clock may have been read a moment later; but a clock that was set
+                -- back must not keep a market from being read.
+                and coalesce(due.asked_at not between v_now - c_read_under_way and v_now + interval '10 seconds', true)
             for update skip locked
         )
         returning mark.market, mark.read_to
@@ -268,7 +269,7 @@ begin
             where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
                 and open.mode = 'live'
                 and open.claimed_at < v_now - interval '10 minutes'
-                and coalesce(open.alarmed_at not between v_now - interval '6 hours' and v_now, true)
+                and coalesce(open.alarmed_at not between v_now - interval '6 hours' and v_now + interval '10 seconds', true)
             order by open.claimed_at
             limit 100
             for update skip locked

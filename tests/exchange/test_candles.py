@@ -10,7 +10,7 @@ import pytest
 from local.exchange.app import create_app
 from local.exchange.candles import DAY_MS, HOUR_MS, MINUTE_MS, Candle, CandleError, Series, load, read
 from local.exchange.clock import Clock
-from local.exchange.exchange import create_exchange
+from local.exchange.exchange import DEFAULT_SEED, create_exchange
 from local.exchange.generator import generate
 from local.exchange.prices import PricePath
 from local.exchange.public import PublicDataError, fetch
@@ -166,7 +166,9 @@ def test_the_last_closed_candle_ends_now(tmp_path: Path) -> None:
 def test_the_exchange_says_where_its_prices_come_from(tmp_path: Path) -> None:
     """The source names the file, and what the generator made."""
     exchange = create_exchange(candles=file(tmp_path, HEADER, ROW, NEXT))
-    assert exchange.source == ("BTC-EUR 1h from BTC-EUR_1h.csv; seeded generator (seed 1) for 23 markets")
+    assert exchange.source == (
+        f"BTC-EUR 1h from BTC-EUR_1h.csv; seeded generator (seed {DEFAULT_SEED}) for 23 markets"
+    )
 
 
 def test_a_market_beyond_the_table_gets_a_row_of_its_own(tmp_path: Path) -> None:
