@@ -28,6 +28,12 @@ LEAST_TRADED_HOURS = 12
 FARTHEST_FROM_CLOSE = Decimal("0.2")
 """Of the last close; a book that stands farther away is frozen, or the candles are of another day."""
 
+FARTHEST_APART = 1000
+"""Times the lowest price of the history; a feed whose prices are farther apart holds one that never was."""
+
+OLDEST = timedelta(days=42)
+"""Candles that opened earlier are not looked at: a market that hardly trades has its 200 over years."""
+
 DAY = 24
 
 
@@ -166,7 +172,8 @@ def judge(reading: Reading) -> MarketFacts | Unusable:
     if reading.bid >= reading.ask:
         return Unusable(reading.market, Trouble.BOOK_UNUSABLE, "the best bid is not below the best ask")
     try:
-        bars = indicators.without_gaps(indicators.closed(reading.bars, reading.read_at, INTERVAL), INTERVAL)
+        recent = [bar for bar in reading.bars if reading.read_at - bar.opened_at <= OLDEST]
+        bars = indicators.without_gaps(indicators.closed(recent, reading.read_at, INTERVAL), INTERVAL)
     except ValueError as error:
         return Unusable(reading.market, Trouble.CANDLES_UNUSABLE, str(error))
     if refused := _refusal_of_candles(reading, bars):
@@ -218,6 +225,9 @@ def _refusal_of_candles(reading: Reading, bars: Sequence[Bar]) -> Unusable | Non
         return Unusable(reading.market, Trouble.TOO_FEW_CANDLES, "no closed candle")
     if any(not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in bars):
         return Unusable(reading.market, Trouble.CANDLES_UNUSABLE, "a candle's prices contradict each other")
+    if max(bar.high for bar in bars) > min(bar.low for bar in bars) * FARTHEST_APART:
+        sentence = f"its prices are more than {FARTHEST_APART} times apart"
+        return Unusable(reading.market, Trouble.CANDLES_UNUSABLE, sentence)
     age = reading.read_at - (bars[-1].opened_at + INTERVAL)
     if age > STALE_AFTER:
         return Unusable(

@@ -63,7 +63,7 @@ class Model:
         self._client: openai.OpenAI | None = None
 
     def ask(self, question: Question, timeout_s: float) -> Completion | NotAsked | NotAnswered:
-        """Ask once, and hand back what came within about `timeout_s`; at worst within twice that."""
+        """Ask once, and hand back what came within `timeout_s` and the seconds that connecting may take."""
         import httpx2
         import openai
 

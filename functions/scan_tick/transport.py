@@ -3,20 +3,27 @@
 Imported with the client at the first call, because both take long to load.
 """
 
+import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from threading import Timer
+from typing import Any, cast
 
 import httpx2
 
 LARGEST_BODY = 256 * 1024
 
 
+_CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
+
+
 class BoundedTransport(httpx2.BaseTransport):
     """Hands back a body that is whole, uncompressed, of bounded size, and there before the time is up.
 
-    httpx2's read time-out bounds each wait; here it bounds the answer, so that a server which sends a byte
-    now and then cannot outlast a lease. The body of an error is not read at all: nobody would believe it.
+    httpx2's read time-out bounds each wait; here it bounds the answer, its head as well as its body, so that
+    a server which sends a byte now and then cannot outlast a lease. The body of an error is not read at all:
+    nobody would believe it.
     """
 
     def __init__(
@@ -26,8 +33,20 @@ class BoundedTransport(httpx2.BaseTransport):
         self._monotonic = monotonic
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Raises httpx2.ReadTimeout for a late body, httpx2.DecodingError for one compressed or too large."""
-        until = self._monotonic() + request.extensions["timeout"]["read"]
+        """Raises httpx2.ReadTimeout for one that is late, DecodingError for one compressed or too large."""
+        patience_s = request.extensions["timeout"]["read"]
+        until = self._monotonic() + patience_s
+        hang_up = _HangUp(request, patience_s)
+        try:
+            return self._whole(request, until)
+        except httpx2.TransportError as error:
+            if hang_up.done:
+                raise httpx2.ReadTimeout("the answer came too slowly") from error
+            raise
+        finally:
+            hang_up.cancel()
+
+    def _whole(self, request: httpx2.Request, until: float) -> httpx2.Response:
         response = self._inner.handle_request(request)
         try:
             if response.status_code >= httpx2.codes.MULTIPLE_CHOICES:
@@ -51,3 +70,42 @@ class BoundedTransport(httpx2.BaseTransport):
     def close(self) -> None:
         """Close the connections underneath."""
         self._inner.close()
+
+
+class _HangUp:
+    """Ends the connection of one request when its time is up, whatever is being waited for then.
+
+    It learns of the connection by httpx2's trace; without one there is nothing to hang up.
+    """
+
+    def __init__(self, request: httpx2.Request, after_s: float) -> None:
+        self._stream: Any = None
+        self._time_is_up = False
+        self._timer = Timer(after_s, self._now)
+        self._timer.daemon = True
+        request.extensions["trace"] = self._learn
+        self._timer.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the connection was ended from here."""
+        return self._time_is_up and self._stream is not None
+
+    def cancel(self) -> None:
+        """The answer is there, or there is none."""
+        self._timer.cancel()
+
+    def _learn(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in _CONNECTED:
+            self._stream = info["return_value"]
+            self._end()
+
+    def _now(self) -> None:
+        self._time_is_up = True
+        self._end()
+
+    def _end(self) -> None:
+        if self.done:
+            with suppress(OSError):
+                # Of the plain socket: that of TLS would say goodbye first.
+                socket.socket.shutdown(self._stream.get_extra_info("socket"), socket.SHUT_RDWR)

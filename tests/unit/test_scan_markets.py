@@ -1,7 +1,7 @@
 """What the numbers are, over gaps too, and which markets a scan leaves alone."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -227,6 +227,21 @@ def test_a_candle_that_contradicts_itself_is_not_used() -> None:
     """A high below the close, or a price below the low, is no data."""
     bars = week_of()
     assert trouble((*bars[:-1], replace(bars[-1], high=bars[-1].low - 1))) is Trouble.CANDLES_UNUSABLE
+
+
+@pytest.mark.parametrize("price", ["0.000000000000000000000001", "123456789012345678901234567890"])
+def test_a_price_that_never_was_is_not_used(price: str) -> None:
+    """One candle of another magnitude makes its market unusable, and no other market with it."""
+    bars, absurd = week_of(), Decimal(price)
+    one = replace(bars[100], open=absurd, high=absurd, low=absurd, close=absurd)
+    assert trouble((*bars[:100], one, *bars[101:])) is Trouble.CANDLES_UNUSABLE
+
+
+def test_candles_of_long_ago_are_not_looked_at() -> None:
+    """A candle from the beginning of time changes no number, and half a million hours are not filled in."""
+    bars = week_of()
+    ancient = replace(bars[0], opened_at=datetime(1970, 1, 1, tzinfo=UTC))
+    assert facts((ancient, *bars)) == facts(bars)
 
 
 def test_enough_candles_are_read() -> None:

@@ -55,6 +55,14 @@ def drip(connection: socket.socket) -> None:
         connection.sendall(b" ")
 
 
+def drip_the_head(connection: socket.socket) -> None:
+    """The same before the head of the answer has ended."""
+    connection.sendall(HEAD + b"X-Padding: ")
+    for _ in range(20):
+        time.sleep(0.2)
+        connection.sendall(b"-")
+
+
 def flood(connection: socket.socket) -> None:
     """A body without end."""
     connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -89,10 +97,11 @@ def test_a_server_that_never_answers_is_a_timed_out_call() -> None:
         assert time.monotonic() - started < 0.8
 
 
-def test_a_server_that_drips_cannot_outlast_the_time() -> None:
-    """A byte now and then keeps no call alive beyond its time."""
+@pytest.mark.parametrize("behave", [drip, drip_the_head])
+def test_a_server_that_drips_cannot_outlast_the_time(behave: Callable[[socket.socket], None]) -> None:
+    """A byte now and then, in body or head, keeps no call alive beyond its time."""
     started = time.monotonic()
-    with a_server(quietly(drip)) as base_url:
+    with a_server(quietly(behave)) as base_url:
         assert ask(base_url) == NotAnswered("MODEL_TIMED_OUT")
         assert time.monotonic() - started < 1.5
 
