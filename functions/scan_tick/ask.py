@@ -60,7 +60,7 @@ def _ask_once(
 ) -> Hold | Trade | BadAnswer | Verdict:
     """One call, reserved before and entered in `usage` whatever becomes of it."""
     reservation = uuid4()
-    if refused := _reserve(job, reservation, purpose, outside):
+    if refused := _reserve(job, reservation, purpose, outside, usage):
         return refused
     charged: Literal["SUCCEEDED", "FAILED", "RELEASED"] = "FAILED"
     reason: str | None = "UNEXPECTED"
@@ -97,10 +97,13 @@ def _read(completion: Completion, question: Question) -> Hold | Trade | BadAnswe
     return read_decision(completion.content, question.markets)
 
 
-def _reserve(job: ClaimedJob, reservation: UUID, purpose: str, outside: Outside) -> Verdict | None:
+def _reserve(
+    job: ClaimedJob, reservation: UUID, purpose: str, outside: Outside, usage: list[Usage]
+) -> Verdict | None:
     """Reserve one call, or say why none may be made. Without an answer none is: the budget fails closed.
 
-    Raises LeaseLostError when the job is no longer ours.
+    What may have been reserved without our hearing of it is entered in `usage`, to be released. Raises
+    LeaseLostError when the job is no longer ours.
     """
     for attempt in range(1, RESERVE_ATTEMPTS + 1):
         try:
@@ -116,6 +119,7 @@ def _reserve(job: ClaimedJob, reservation: UUID, purpose: str, outside: Outside)
         except DatabaseUnavailable as error:
             log(Event.DATABASE_UNAVAILABLE, job_id=job.id, error=error)
             if attempt == RESERVE_ATTEMPTS:
+                usage.append(Usage(reservation, "RELEASED", "DATABASE_UNAVAILABLE", Tokens()))
                 return Verdict("outage", "DATABASE_UNAVAILABLE: no call could be reserved")
     match answer["outcome"]:
         case "reserved":

@@ -444,14 +444,17 @@ begin
             raise sqlstate 'PT400' using
                 message = 'INVALID_FINISH', detail = 'A call has the id of its reservation and token counts of 0 or more.';
         end if;
+        -- GUARD: where the answer to a reservation was lost, it may never have been made.
+        continue when v_call ->> 'status' = 'RELEASED'
+            and not exists (select from public.gpt_usage_log as call where call.id = (v_call ->> 'id')::uuid);
         perform interlock.settle_call(
             (v_call ->> 'id')::uuid, v_call ->> 'status', v_call ->> 'reason', v_call ->> 'model',
             (v_call ->> 'prompt_tokens')::bigint, (v_call ->> 'completion_tokens')::bigint, v_now
         );
     end loop;
 
-    -- GUARD: only the lease's own token ends it; the tokens that were spent are settled all the same.
-    if v_job.lock_token is distinct from p_lock_token then
+    -- GUARD: only the lease's own token ends it, and only while it runs; the tokens that were spent are settled all the same.
+    if v_job.lock_token is distinct from p_lock_token or v_job.lock_expires_at <= v_now then
         select * into v_proposal from public.trade_proposals as proposal where proposal.id = interlock.as_uuid(p_proposal ->> 'id') and proposal.scan_job_id = v_job.id;
         return jsonb_build_object(
             'outcome', case when v_job.finished_token = p_lock_token then 'already_finished' else 'lease_lost' end,
@@ -507,7 +510,7 @@ begin
         p_outcome = 'failed',
         case when v_outcome = 'policy_changed' then 'the policy changed during the scan' when p_outcome in ('proposed', 'held') then null else p_reason end,
         p_outcome in ('proposed', 'held'),
-        concat_ws(': ', p_outcome, p_reason),
+        concat_ws(': ', case when v_outcome = 'policy_changed' then v_outcome else p_outcome end, p_reason),
         v_now
     );
     return jsonb_build_object(
@@ -518,7 +521,7 @@ begin
 end
 $$;
 comment on function public.finish_scan(uuid, uuid, text, text, jsonb, jsonb, text) is
-    'Ends a scan in one transaction: settles its model calls, stores its proposal, releases the job and says when it runs next. Fenced by the lease''s token; a repeat answers already_finished.';
+    'Ends a scan in one transaction: settles its model calls, stores its proposal, releases the job and says when it runs next. Fenced by the lease''s token and its end; a repeat answers already_finished.';
 
 create function public.release_job_lock(p_scan_job_id uuid, p_lock_token uuid, p_minutes integer, p_error text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'

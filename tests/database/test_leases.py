@@ -183,12 +183,30 @@ def test_whoever_lost_the_lease_writes_nothing_but_the_tokens_that_were_spent(
     assert db.one("select count(*) from public.trade_proposals") == 1
 
 
+def test_an_answer_that_outlived_its_lease_proposes_nothing(
+    db: TestDatabase, service: Caller, owner: UUID
+) -> None:
+    """Although nobody has taken the job yet: the tokens are kept, and the job counts the lease as lost."""
+    job, reservation = _lease(service), uuid4()
+    _reserve(service, job, reservation)
+    db.advance(_LEASE)
+    used = {"id": str(reservation), "status": "SUCCEEDED", "prompt_tokens": "7", "completion_tokens": "5"}
+
+    late = _finish(service, job, "proposed", p_usage=[used])
+
+    assert (late["outcome"], late["proposal"]) == ("lease_lost", None)
+    assert db.one("select count(*) from public.trade_proposals") == 0
+    assert db.rows("select status, tokens_used from public.gpt_usage_log") == [("SUCCEEDED", 12)]
+    _lease(service, "the next")
+    assert _job(db, owner)["consecutive_failures"] == 1
+
+
 def test_a_rescuer_is_fenced_too(db: TestDatabase, service: Caller, owner: UUID) -> None:
     """Three holders, two of them stalled: the last one alone finishes."""
     holders = []
     for worker in ("first", "second", "third"):
-        holders.append(_lease(service, worker))
         db.advance(_LEASE)
+        holders.append(_lease(service, worker))
     outcomes = [_finish(service, job)["outcome"] for job in holders]
 
     assert outcomes == ["lease_lost", "lease_lost", "finished"]
@@ -321,8 +339,24 @@ def test_a_proposal_of_another_policy_is_not_stored(db: TestDatabase, service: C
 
     assert (answer["outcome"], answer["proposal"]) == ("policy_changed", None)
     assert db.one("select count(*) from public.trade_proposals") == 0
+    assert _job(db, owner)["last_outcome"] == "policy_changed"
     again = _lease(service)
     assert (again["id"], again["policy"]["min_confidence"]) == (job["id"], 99)
+
+
+def test_a_reservation_that_was_never_made_is_released_all_the_same(
+    db: TestDatabase, service: Caller, owner: UUID
+) -> None:
+    """Whoever heard no answer may give the call back; a call that was made has to have been reserved."""
+    job = _lease(service)
+    unheard = {"id": str(uuid4()), "status": "RELEASED"}
+
+    with pytest.raises(Refused, match="RESERVATION_NOT_FOUND"):
+        _finish(service, job, "outage", p_usage=[unheard | {"status": "SUCCEEDED"}])
+
+    assert _finish(service, job, "outage", p_usage=[unheard])["outcome"] == "finished"
+    assert db.one("select count(*) from public.gpt_usage_log") == 0
+    assert _job(db, owner)["locked_by"] is None
 
 
 def test_a_repeated_finish_stores_nothing_twice(db: TestDatabase, service: Caller, owner: UUID) -> None:

@@ -3,5 +3,5 @@
 -- Caught by: tests/database/test_leases.py::test_a_rescuer_is_fenced_too
 
 select pg_temp.substitute(
-    'public.finish_scan', 'if v_job.lock_token is distinct from p_lock_token then', 'if false then'
+    'public.finish_scan', 'v_job.lock_token is distinct from p_lock_token or', ''
 );

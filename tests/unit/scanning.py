@@ -274,6 +274,8 @@ class Ledger:
     def _finish_scan(self, **p: Any) -> dict[str, Any]:
         assert (p["p_outcome"] == "proposed") == (p["p_proposal"] is not None)
         for row in p["p_usage"]:
+            if row["status"] == "RELEASED" and UUID(row["id"]) not in self.usage:
+                continue
             assert self.usage[UUID(row["id"])]["status"] in ("RESERVED", row["status"])
             self.usage[UUID(row["id"])] |= row
         job_id, token = p["p_scan_job_id"], p["p_lock_token"]

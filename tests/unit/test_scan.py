@@ -349,6 +349,16 @@ def test_a_reservation_that_is_never_answered_makes_no_call() -> None:
     with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
         result = scan_one(ledger, talking, exchange)
     assert (result.ending, talking.asked) == ("outage", [])
+    assert len(ledger.finished) == 1
+
+
+def test_a_reservation_that_was_made_unheard_is_released() -> None:
+    """Both answers are lost, so nobody is asked: the call that the database counts is given back."""
+    ledger, talking = Ledger(lost=["reserve_gpt_call"] * 2), TalkingModel(GOOD)
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+        result = scan_one(ledger, talking, exchange)
+    assert (result.ending, talking.asked) == ("outage", [])
+    assert [row["status"] for row in ledger.usage.values()] == ["RELEASED"]
 
 
 def test_a_lease_that_is_lost_before_the_call_makes_none() -> None:
