@@ -192,7 +192,7 @@ comment on column public.scan_jobs.lock_token is 'Fresh with every lease; only i
 comment on column public.scan_jobs.finished_token is 'The lease that finished last, so that a repeated finish is recognised.';
 comment on column public.scan_jobs.consecutive_failures is 'Failures since the last success. Ten disable the job.';
 comment on column public.scan_jobs.last_error is 'What went wrong last, or why the job is disabled.';
-comment on column public.scan_jobs.last_outcome is 'What the last scan came to: proposed, held, failed, budget_exhausted or outage, and why.';
+comment on column public.scan_jobs.last_outcome is 'What the last scan came to: proposed, held, failed, budget_exhausted, outage or policy_changed, and why.';
 comment on column public.scan_jobs.legacy is 'The row as phase 1 had it; empty for jobs made since.';
 comment on column public.scan_jobs.created_at is 'When the job was made.';
 
