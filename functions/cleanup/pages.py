@@ -74,6 +74,7 @@ def _newest_first(
         yield from (row for row, (name, _) in zip(rows, keys, strict=True) if name not in seen)
         if len(rows) < _SURELY_THE_LAST:
             return
+        del rows  # one page is held at a time, however many there are
         (_, newest), (oldest_id, oldest) = keys[0], keys[-1]
         if newest < oldest:
             raise ExchangeUnreadable("The exchange does not list newest first.")
