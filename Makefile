@@ -24,9 +24,6 @@ test: setup ## every test, on a real stack
 	@$(PYTHON) -m pytest
 	@bash local/test_deployed_python.sh
 
-bench: setup ## figures side by side with what they are held against
-	@$(PYTHON) -m bench
-
 soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
