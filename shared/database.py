@@ -46,9 +46,7 @@ class Database:
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_s,
-            transport=DeadlineTransport(
-                transport or httpx.HTTPTransport(retries=1, trust_env=False), timeout_s
-            ),
+            transport=transport or DeadlineTransport(timeout_s),
         )
         headers = {"apikey": key, "Authorization": f"Bearer {key}"}
         self._client = SyncPostgrestClient(f"{url}/rest/v1", headers=headers, http_client=http)

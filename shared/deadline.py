@@ -2,51 +2,95 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from typing import Any
 
+import httpcore
 import httpx
 
 
-class DeadlineTransport(httpx.BaseTransport):
-    """Sends through another transport and gives an answer `limit_s` seconds to arrive, from the first try on.
+class DeadlineTransport(httpx.HTTPTransport):
+    """HTTP/1.1 without proxies from the environment, and retries on connect alone, before a byte is sent.
 
-    Raises `httpx.ReadTimeout` when it is not complete by then; the last wait may overrun by a read time-out.
+    An answer, its head as well as its body, has `limit_s` seconds to arrive, from the first try on. Raises
+    `httpx.ReadTimeout` when it is not complete by then. Safe to share between threads, one request a thread.
     """
 
-    def __init__(
-        self,
-        transport: httpx.BaseTransport,
-        limit_s: float,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._transport = transport
+    def __init__(self, limit_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(http1=True, http2=False, retries=1, trust_env=False)
         self._limit_s = limit_s
-        self._monotonic = monotonic
+        self._clock = _Clock(monotonic)
+        # httpx offers no way in to the sockets; httpcore, underneath, takes any network backend.
+        self._pool._network_backend = _Backend(self._pool._network_backend, self._clock)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        deadline = self._monotonic() + self._limit_s
-        answer = self._transport.handle_request(request)
-        assert isinstance(answer.stream, httpx.SyncByteStream)  # noqa: S101 - tells the type checker
-        answer.stream = _Bounded(answer.stream, deadline, self._monotonic)
-        return answer
-
-    def close(self) -> None:
-        self._transport.close()
+        """Send, and read the head; the body is read under the same limit."""
+        self._clock.start(self._limit_s)
+        return super().handle_request(request)
 
 
-class _Bounded(httpx.SyncByteStream):
-    def __init__(self, stream: httpx.SyncByteStream, deadline: float, monotonic: Callable[[], float]) -> None:
-        self._stream = stream
-        self._deadline = deadline
+class _Clock(threading.local):
+    """What is left for the request that this thread has under way."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
+        self._until = float("inf")
 
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._stream:
-            if self._monotonic() > self._deadline:
-                raise httpx.ReadTimeout("the answer came too slowly")
-            yield piece
+    def start(self, limit_s: float) -> None:
+        self._until = self._monotonic() + limit_s
+
+    def cut(self, timeout_s: float | None) -> float:
+        """The time-out of a wait that may last no longer than what is left.
+
+        Raises `httpcore.ReadTimeout` when nothing is.
+        """
+        left_s = self._until - self._monotonic()
+        if left_s <= 0:
+            raise httpcore.ReadTimeout("the answer came too slowly")
+        return left_s if timeout_s is None else min(left_s, timeout_s)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self, inner: httpcore.NetworkBackend, clock: _Clock) -> None:
+        self._inner = inner
+        self._clock = clock
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(stream, self._clock)
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, clock: _Clock) -> None:
+        self._inner = inner
+        self._clock = clock
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._clock.cut(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout)
 
     def close(self) -> None:
-        self._stream.close()
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._clock)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

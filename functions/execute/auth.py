@@ -118,8 +118,8 @@ class ProjectKeys:
 
 def open_keys(url: str, *, timeout_s: float = 3.0) -> ProjectKeys:
     """The keys that an address serves, asked without redirects or proxies from the environment."""
-    transport = DeadlineTransport(httpx.HTTPTransport(retries=1, trust_env=False), timeout_s)
-    return ProjectKeys(url, httpx.Client(transport=transport, timeout=timeout_s, trust_env=False))
+    http = httpx.Client(transport=DeadlineTransport(timeout_s), timeout=timeout_s, trust_env=False)
+    return ProjectKeys(url, http)
 
 
 def verifier_for(settings: Settings) -> Verifier:

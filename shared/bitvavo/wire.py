@@ -71,9 +71,7 @@ def open_http(timeout_s: float) -> httpx.Client:
         follow_redirects=False,
         trust_env=False,
         headers={"Accept": "application/json", "User-Agent": "interlock"},
-        transport=DeadlineTransport(
-            httpx.HTTPTransport(http1=True, http2=False, retries=1, trust_env=False), timeout_s
-        ),
+        transport=DeadlineTransport(timeout_s),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,6 @@ import pytest
 from pydantic import SecretStr
 
 from shared.database import Database
-from shared.deadline import DeadlineTransport
 from shared.errors import DatabaseRefused, DatabaseUnavailable
 
 pytestmark = pytest.mark.unit
@@ -123,19 +122,3 @@ def test_a_broken_connection_means_that_nothing_is_known(error: type[httpx.Trans
     with pytest.raises(DatabaseUnavailable) as unavailable:
         database(answer).call("some_rpc")
     assert "canary" not in str(unavailable.value)
-
-
-def test_an_answer_in_drops_ends() -> None:
-    """An answer that never stops coming is given up when its time is over."""
-
-    class Drops(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            while True:
-                yield b" "
-
-    ticks = iter(range(1000))
-    transport = DeadlineTransport(
-        httpx.MockTransport(lambda _: httpx.Response(200, stream=Drops())), 10, monotonic=lambda: next(ticks)
-    )
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.Client(transport=transport).get("https://project.supabase.co/")
