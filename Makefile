@@ -31,7 +31,7 @@ soak: setup ## the long proofs, minutes each
 bench: setup ## measure, each figure beside what it is held against
 	@$(PYTHON) -m bench
 
-mutants: setup ## take each mechanism out of the database and see a test fail
+mutants: setup ## take each mechanism out and see a test fail
 	@$(PYTHON) -m tests.mutants
 
 lint: setup ## formatting, lint, types, import walls, shell, SQL

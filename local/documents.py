@@ -14,10 +14,10 @@ from functions.execute.checks import CHECKS
 from functions.execute.outcome import ERROR_CODES
 from shared.environment import VARIABLES
 from shared.events import Event
+from tests.mutants.catalog import PROMISES, in_code, in_database
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = (REPOSITORY / "docs" / "HARDENING.md",)
-_MUTANTS = REPOSITORY / "tests" / "mutants"
 
 
 def main() -> None:
@@ -80,20 +80,17 @@ def _variables() -> str:
 
 
 def _mutants() -> str:
-    def after(prefix: str, file: Path) -> list[str]:
-        lines = file.read_text().splitlines()
-        return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
-
+    mutants = sorted([*in_database(), *in_code()], key=lambda mutant: PROMISES.index(mutant.keeps))
     return _table(
-        ("mutant", "takes out", "caught by"),
+        ("guarantee", "mechanism", "test", "mutant"),
         (
             (
-                f"`{file.stem}`",
-                "; ".join(after("-- Removes: ", file)),
-                "<br>".join(f"`{test.rpartition('/')[2]}`" for test in after("-- Caught by: ", file)),
+                mutant.keeps,
+                mutant.removes,
+                "<br>".join(f"`{test.removeprefix('tests/')}`" for test in mutant.tests),
+                f"`{mutant.name}`",
             )
-            for file in sorted(_MUTANTS.glob("*.sql"))
-            if after("-- Removes: ", file)
+            for mutant in mutants
         ),
     )
 

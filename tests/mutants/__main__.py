@@ -1,18 +1,19 @@
-"""Take each mechanism out of the database and see which test notices: ``python -m tests.mutants [NAME…]``.
+"""Take each mechanism out and see which test notices: ``python -m tests.mutants [NAME…]``.
 
-A mutant is a SQL file of this folder: it names what it removes and the tests that have to catch it. It is
-applied to every fresh database of those tests. Exits 1 when one survives or does not apply, or when a test
-fails without any.
+Exits 1 when a mutant survives or does not apply, or when a test fails without any.
 """
 
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -21,38 +22,10 @@ from local import stack
 from local.errors import LocalWorldError
 from local.stack import Stack
 from tests.database.harness import MUTANT, STACK, opened
+from tests.mutants.catalog import InCode, InDatabase, Mutant, in_code, in_database
 
-_FOLDER = Path(__file__).resolve().parent
-_TOOL = _FOLDER / "substitute.sql"
-_REMOVES = "-- Removes: "
-_CAUGHT_BY = "-- Caught by: "
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A mechanism that is taken out."""
-
-    name: str
-    removes: str
-    tests: tuple[str, ...]
-    """The tests that have to catch it, as pytest names them."""
-    statements: str
-
-    @classmethod
-    def read(cls, file: Path) -> Mutant:
-        """A mutant of this folder."""
-        text = file.read_text()
-        lines = text.splitlines()
-        return cls(
-            name=file.stem,
-            removes=next(_after(_REMOVES, lines)),
-            tests=tuple(_after(_CAUGHT_BY, lines)),
-            statements=_TOOL.read_text() + text,
-        )
-
-
-def _after(prefix: str, lines: list[str]) -> Iterator[str]:
-    return (line.removeprefix(prefix) for line in lines if line.startswith(prefix))
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_COPIED = ("functions", "shared", "tests/__init__.py", "tests/unit", "pyproject.toml")
 
 
 @dataclass
@@ -84,32 +57,37 @@ class Run:
 
 def main(names: list[str]) -> int:
     """Try the mutants of these names, or all; the exit code."""
-    mutants = [Mutant.read(file) for file in sorted(_FOLDER.glob("*.sql")) if file != _TOOL]
-    if names:
-        mutants = [mutant for mutant in mutants if mutant.name in names]
+    database = [mutant for mutant in in_database() if not names or mutant.name in names]
+    code = [mutant for mutant in in_code() if not names or mutant.name in names]
+    if unknown := set(names) - {mutant.name for mutant in (*database, *code)}:
+        _say(f"There is no mutant {', '.join(sorted(unknown))}.")
+        return 1
+    survived = (_try_in_database(database) if database else 0) + (_try_in_code(code) if code else 0)
+    together = len(database) + len(code)
+    _say(f"{together - survived} of {together} mutants were caught.")
+    return 1 if survived else 0
+
+
+def _try_in_database(mutants: list[InDatabase]) -> int:
+    """How many survived. Raises SystemExit when a test fails without any."""
     with stack.running("mutants") as server:
-        every = tuple(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
-        code, printed = Run(server).of(every)
+        code, printed = Run(server).of(_every_test(mutants))
         if code != pytest.ExitCode.OK:
-            _say(f"Without any mutant these tests have to pass:\n{printed}")
-            return 1
-        width = max(len(mutant.name) for mutant in mutants)
+            sys.exit(f"Without any mutant these tests have to pass:\n{printed}")
         survived = 0
         for mutant in mutants:
-            problem = _problem(server, mutant)
             run = Run(server, mutant.statements)
+            problem = _does_not_apply(server, mutant)
             if problem is None:
                 code, printed = run.of(mutant.tests)
                 if code != pytest.ExitCode.TESTS_FAILED or not run.failed:
                     problem = f"SURVIVED\n{printed}"
             survived += problem is not None
-            _say(f"{mutant.name:{width}}  {mutant.removes}")
-            _say(f"{'':{width}}    {problem or 'caught by ' + run.failed[0].removeprefix('tests/database/')}")
-        _say(f"{len(mutants) - survived} of {len(mutants)} mutants were caught.")
-    return 1 if survived else 0
+            _tell(mutant, problem or f"caught by {run.failed[0]}")
+    return survived
 
 
-def _problem(server: Stack, mutant: Mutant) -> str | None:
+def _does_not_apply(server: Stack, mutant: InDatabase) -> str | None:
     """Why a mutant does not apply, or None."""
     if not mutant.tests:
         return "names no test that has to catch it"
@@ -122,6 +100,68 @@ def _problem(server: Stack, mutant: Mutant) -> str | None:
     finally:
         stack.drop_database(server, url)
     return None
+
+
+def _try_in_code(mutants: list[InCode]) -> int:
+    """How many survived, in a copy of the code. Raises SystemExit when a test fails without any."""
+    with TemporaryDirectory(prefix="mutants-") as name:
+        folder = Path(name)
+        for path in _COPIED:
+            source, target = _REPOSITORY / path, folder / path
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy2(source, target)
+        code, printed = _pytest(folder, _every_test(mutants))
+        if code != pytest.ExitCode.OK:
+            sys.exit(f"Without any mutant these tests have to pass:\n{printed}")
+        survived = 0
+        for mutant in mutants:
+            caught, told = _try_one(folder, mutant)
+            survived += not caught
+            _tell(mutant, told)
+    return survived
+
+
+def _try_one(folder: Path, mutant: InCode) -> tuple[bool, str]:
+    """Whether it was caught, and by what or why not."""
+    file = folder / mutant.file
+    original = text = file.read_text()
+    for old, new in mutant.replacements:
+        if text.count(old) != 1:
+            return False, f"DOES NOT APPLY: {mutant.file} does not hold this text exactly once: {old}"
+        text = text.replace(old, new)
+    file.write_text(text)
+    try:
+        code, printed = _pytest(folder, mutant.tests)
+    finally:
+        file.write_text(original)
+    failed = [line.split()[1] for line in printed.splitlines() if line.startswith("FAILED ")]
+    if code != pytest.ExitCode.TESTS_FAILED or not failed:
+        return False, f"SURVIVED\n{printed}"
+    return True, f"caught by {failed[0]}"
+
+
+def _pytest(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *tests, "-q", "-x", "-p", "no:cacheprovider", "--timeout=90"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ".", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def _every_test(mutants: list[InDatabase] | list[InCode]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+
+
+def _tell(mutant: Mutant, ending: str) -> None:
+    _say(f"{mutant.name}\n    keeps    {mutant.keeps}\n    removed  {mutant.removes}\n    {ending}")
 
 
 def _say(line: str) -> None:

@@ -1,3 +1,4 @@
+-- Keeps: never a second order
 -- Removes: the database's own look at the access timestamp
 -- Caught by: tests/database/test_claim.py::test_the_access_timestamp_is_judged_by_the_databases_clock
 

@@ -1,3 +1,4 @@
+-- Keeps: never a second order
 -- Removes: the attempt from a conclusion: everybody may conclude
 -- Caught by: tests/database/test_transitions.py::test_only_the_process_that_claimed_concludes
 

@@ -1,3 +1,4 @@
+-- Keeps: never more model calls than the budget
 -- Removes: the locks of the model budget
 -- Caught by: tests/database/test_budget.py::test_a_reservation_waits_for_the_one_before_it_and_counts_it
 -- Caught by: tests/database/test_budget.py::test_concurrent_callers_reserve_exactly_the_limit

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the completeness of the read that moves a mark
 -- Caught by: tests/database/test_comparison.py::test_a_mark_moves_only_over_what_was_completely_read
 

@@ -1,3 +1,4 @@
+-- Keeps: never an order outside the policy
 -- Removes: the comparison of the bytes with the proposal
 -- Caught by: tests/database/test_claim.py::test_bytes_that_are_not_this_proposals_order_are_refused
 

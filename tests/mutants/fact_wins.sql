@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the victory of a fact over a conclusion
 -- Caught by: tests/database/test_transitions.py::test_a_fact_wins_over_a_conclusion
 

@@ -1,3 +1,4 @@
+-- Keeps: never two at one job
 -- Removes: the halt from the lease of jobs
 -- Caught by: tests/database/test_leases.py::test_no_job_of_a_halted_owner_is_leased_however_many_there_are
 

@@ -1,3 +1,4 @@
+-- Keeps: never an order outside the policy
 -- Removes: the halt that an order without approval causes
 -- Caught by: tests/database/test_comparison.py::test_an_order_without_approval_halts_once_and_its_fills_are_kept
 

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the known order from what refuses a conclusion
 -- Caught by: tests/database/test_transitions.py::test_a_conclusion_never_replaces_a_fact
 

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the late answer of a call that was given up
 -- Caught by: tests/database/test_budget.py::test_a_late_answer_keeps_its_tokens
 

@@ -1,3 +1,4 @@
+-- Keeps: never two at one job
 -- Removes: the end of the lease from what ends a scan
 -- Caught by: tests/database/test_leases.py::test_an_answer_that_outlived_its_lease_proposes_nothing
 

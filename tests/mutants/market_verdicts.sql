@@ -1,3 +1,4 @@
+-- Keeps: never an order outside the policy
 -- Removes: the market's verdicts from what a claim needs
 -- Caught by: tests/database/test_claim.py::test_a_claim_needs_every_market_verdict_once_and_passed
 

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the age of a record
 -- Caught by: tests/database/test_transitions.py::test_an_older_record_changes_nothing
 

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the time between two rounds of absence
 -- Caught by: tests/database/test_transitions.py::test_a_second_round_that_comes_too_soon_on_either_clock_concludes_nothing
 

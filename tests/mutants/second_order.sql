@@ -1,3 +1,4 @@
+-- Keeps: never a second order
 -- Removes: the halt that a second order under one id causes
 -- Caught by: tests/database/test_transitions.py::test_a_second_order_under_one_id_halts_once
 

@@ -1,3 +1,4 @@
+-- Keeps: never a fact lost
 -- Removes: the second round of absence
 -- Caught by: tests/database/test_transitions.py::test_two_rounds_that_agree_conclude_that_no_order_was_placed
 

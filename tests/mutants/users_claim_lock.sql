@@ -1,3 +1,4 @@
+-- Keeps: never an order outside the policy
 -- Removes: the user's claim lock
 -- Caught by: tests/database/test_boundaries.py::test_a_claim_that_waits_over_expiry_is_refused
 

@@ -1,3 +1,4 @@
+-- Keeps: never an order after a halt
 -- Removes: the version that loosening needs
 -- Caught by: tests/database/test_halts.py::test_loosening_the_controls_needs_their_current_version
 

@@ -203,6 +203,7 @@ class FakeExchange:
     """One market with a fixed book; every order that it takes is filled at once."""
 
     clock: Clock
+    ahead_ms: int = 0
     market: dict[str, Any] = field(
         default_factory=lambda: {
             "market": "BTC-EUR",
@@ -241,7 +242,7 @@ class FakeExchange:
     def _carry_out(self, name: str, request: httpx.Request) -> httpx.Response:
         match name:
             case "GET /time":
-                return httpx.Response(200, json={"time": self.clock.now_ms()})
+                return httpx.Response(200, json={"time": self.clock.now_ms() + self.ahead_ms})
             case "GET /markets":
                 return httpx.Response(200, json=self.market)
             case "GET /ticker/book":

@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from functions.execute.checks import MARKET_CHECKS
+from functions.execute.service import build
+from shared.environment import load
 from shared.errors import NotThisClientsWork
-from tests.unit.execute_world import EXECUTION, World, filled, refusal, several
+from tests.unit.execute_world import EXECUTION, NOW_MS, World, filled, refusal, several
 
 pytestmark = pytest.mark.unit
 
@@ -102,6 +104,15 @@ def test_what_is_sent_is_to_the_letter_what_was_claimed(world: World) -> None:
         "price": "50500",
         "timeInForce": "IOC",
     }
+
+
+@pytest.mark.parametrize("ahead_ms", [-40_000, 40_000])
+def test_an_order_is_dated_by_the_exchanges_own_clock(world: World, ahead_ms: int) -> None:
+    """However far off our clock is: what a stalled process sends late is too old for the exchange itself."""
+    world.exchange.ahead_ms = ahead_ms
+    world.approve()
+    (request,) = world.exchange.posted
+    assert request.headers["Bitvavo-Access-Timestamp"] == str(NOW_MS + ahead_ms)
 
 
 def test_market_facts_are_asked_without_a_key(world: World) -> None:
@@ -560,6 +571,23 @@ def test_a_dry_run_claims_and_sends_nothing() -> None:
 
 
 # Pace
+
+
+@pytest.mark.parametrize(("mode", "can_send"), [("live", True), ("dry_run", False)])
+def test_only_a_live_function_can_send_at_all(mode: str, can_send: bool) -> None:
+    """Whatever keys a dry run holds, there is no client that could place an order with them."""
+    settings = load(
+        "execute",
+        {
+            "SUPABASE_URL": "https://project.supabase.co",
+            "SUPABASE_SECRET_KEY": "secret",
+            "BITVAVO_TRADE_KEY": "key",
+            "BITVAVO_TRADE_SECRET": "secret",
+            "BITVAVO_OPERATOR_ID": "7",
+            "TRADING_MODE": mode,
+        },
+    )
+    assert (build(settings).trader.trade is not None) is can_send
 
 
 def test_a_nearly_spent_rate_limit_makes_the_next_approval_wait(world: World) -> None:
