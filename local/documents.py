@@ -13,11 +13,11 @@ from pathlib import Path
 from functions.execute.checks import CHECKS
 from functions.execute.outcome import ERROR_CODES
 from shared.environment import VARIABLES
-from shared.events import Event
+from shared.events import Event, Layer, Severity
 from tests.mutants.catalog import PROMISES, in_code, in_database
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = (REPOSITORY / "docs" / "HARDENING.md",)
+DOCUMENTS = (REPOSITORY / "docs" / "HARDENING.md", REPOSITORY / "docs" / "EVENTS.md")
 
 
 def main() -> None:
@@ -64,8 +64,34 @@ def _error_codes() -> str:
 
 def _events() -> str:
     return _table(
-        ("event", "layer", "severity"),
-        ((f"`{event}`", str(event.layer), str(event.severity)) for event in Event),
+        ("event", "layer", "severity", "says"),
+        ((f"`{event}`", str(event.layer), str(event.severity), event.says) for event in Event),
+    )
+
+
+def _alerts() -> str:
+    return _table(
+        ("event", "wakes a person", "says", "what to do"),
+        (
+            (
+                f"`{event}`",
+                event.alert.when(),
+                event.says,
+                f"[{event.alert.page.replace('-', ' ')}](OPERATIONS.md#{event.alert.page})",
+            )
+            for event in Event
+            if event.alert is not None
+        ),
+    )
+
+
+def _layers() -> str:
+    return _table(("layer", "speaks of"), ((f"`{layer}`", layer.about) for layer in Layer))
+
+
+def _severities() -> str:
+    return _table(
+        ("severity", "asks of a person"), ((f"`{severity}`", severity.asks) for severity in Severity)
     )
 
 
@@ -108,6 +134,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "checks": _checks,
     "error_codes": _error_codes,
     "events": _events,
+    "alerts": _alerts,
+    "layers": _layers,
+    "severities": _severities,
     "variables": _variables,
     "mutants": _mutants,
 }

@@ -1,7 +1,7 @@
 """One JSON line an event on standard output, as Cloud Logging reads it.
 
-The fields `severity`, `message` and `logging.googleapis.com/trace` are those of
-https://cloud.google.com/logging/docs/structured-logging; `event`, `layer` and `request_id` are ours.
+The fields `severity`, `message`, `time` and `logging.googleapis.com/trace` are those of
+https://cloud.google.com/logging/docs/structured-logging; the others are ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being served; it is in every line that is logged meanwhile."""
 
 trace: ContextVar[str | None] = ContextVar("trace", default=None)
-"""The trace of the request that is being served, as the platform's front end named it."""
+"""The trace of the request that is being served (32 hex digits), as the platform's front end named it."""
 
 _LEVELS = {
     Severity.INFO: logging.INFO,
@@ -40,13 +40,14 @@ _LEVELS = {
 _logger = logging.getLogger("interlock")
 
 
-def configure(function: str) -> None:
+def configure(function: str, project: str | None = None) -> None:
     """Make every line of this process JSON, and say in each which function speaks.
 
+    `project` is the Google Cloud project: with it the lines of a request are shown beside its trace.
     Libraries are heard from WARNING on: httpx names each URL that it asks at INFO, and a URL can be a secret.
     """
     handler = _StandardOutput()
-    handler.setFormatter(_JsonLine(function))
+    handler.setFormatter(_JsonLine(function, project))
     logging.getLogger().handlers = [handler]
     logging.getLogger().setLevel(logging.WARNING)
     _logger.setLevel(logging.INFO)
@@ -96,28 +97,38 @@ def _text(value: object) -> object:
 
 
 class _JsonLine(logging.Formatter):
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, project: str | None) -> None:
         super().__init__()
         self._function = function
+        self._project = project
 
     def format(self, record: logging.LogRecord) -> str:
         entry = getattr(record, "entry", None)
+        severity = record.levelname
         if not isinstance(entry, dict):
-            entry = {"event": "library_message", "layer": "library", "logger": record.name}
+            event = Event.LIBRARY_WARNED if record.levelno < logging.ERROR else Event.LIBRARY_FAILED
+            severity = event.severity
+            entry = {"event": event.value, "layer": event.layer.value, "logger": record.name}
             if record.exc_info and record.exc_info[0]:
                 kind, _, where = record.exc_info
                 entry |= {"error": kind.__name__, "stack_trace": _stack(kind, where)}
         line = {
-            "severity": record.levelname,
+            "severity": severity,
             "message": record.getMessage(),
             "time": datetime.fromtimestamp(record.created).astimezone().isoformat(),
             "function": self._function,
             "request_id": request_id.get(),
-            "logging.googleapis.com/trace": trace.get(),
+            **self._trace(),
             **entry,
         }
         present = {name: value for name, value in line.items() if value is not None}
         return json.dumps(present, default=_text, separators=(",", ":"))
+
+    def _trace(self) -> dict[str, str | None]:
+        seen = trace.get()
+        if seen is None or self._project is None:
+            return {"trace": seen}
+        return {"logging.googleapis.com/trace": f"projects/{self._project}/traces/{seen}"}
 
 
 class _StandardOutput(logging.StreamHandler[TextIO]):

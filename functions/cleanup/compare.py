@@ -74,15 +74,10 @@ class _Comparison:
         market = self.watched.market
         if intruders:
             log(Event.INTRUDER_FOUND, market=market, intruders=intruders)
-            self.summary.alarm(
-                f"{market} holds orders that no approval explains ({', '.join(intruders)}):"
-                " trading was halted."
-            )
+            self.summary.alarm(f"{market} holds orders that no approval explains: {', '.join(intruders)}.")
         for execution_id in contradicted:
             log(Event.RECORD_CONTRADICTED, market=market, execution_id=execution_id)
-            self.summary.alarm(
-                f"The exchange contradicts the record of execution {execution_id}: trading was halted."
-            )
+            self.summary.alarm(f"The exchange contradicts the record of execution {execution_id}.")
 
 
 def _compare_one(comparison: _Comparison, exchange: Exchange) -> Compared:

@@ -23,7 +23,7 @@ EXCHANGE_TIMEOUT_S = 5.0
 EXCHANGE_SECONDS = 45.0
 """A run stops asking the exchange after this long: the next one begins a minute after it."""
 
-configure("cleanup")
+configure("cleanup", os.environ.get("GOOGLE_CLOUD_PROJECT"))
 try:
     _settings: Settings = load("cleanup", os.environ)
 except SettingsError as error:
@@ -43,6 +43,7 @@ def _cleanup(request: Request) -> Response:
         raise NotFound
     if request.method != "POST":
         raise MethodNotAllowed("POST")
+    began_s = time.monotonic()
     summary = run(
         _database,
         _exchange(_settings),
@@ -51,7 +52,8 @@ def _cleanup(request: Request) -> Response:
         sleep=time.sleep,
     )
     told = summary.as_json()
-    log(Event.CLEANUP_DONE, summary.sentence(), result=told)
+    duration_ms = round((time.monotonic() - began_s) * 1000)
+    log(Event.CLEANUP_DONE, summary.sentence(), result=told, duration_ms=duration_ms)
     if message := summary.message():
         notify(_settings.notify_url, message)
     if not summary.database_reached:

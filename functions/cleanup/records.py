@@ -32,7 +32,7 @@ def record(execution_id: UUID, order: Order, database: Database, summary: Summar
     }
     if answer["outcome"] == "contradicted":
         log(Event.RECORD_CONTRADICTED, **facts)
-        summary.alarm(f"The exchange contradicts the record of execution {execution_id}: trading was halted.")
+        summary.alarm(f"The exchange contradicts the record of execution {execution_id}.")
         return Found.CONTRADICTED
     log(Event.EXECUTION_SETTLED, outcome=answer["outcome"], **facts)
     return Found.RECORDED if answer["outcome"] == "recorded" else Found.UNCHANGED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from functions.cleanup.absence import Judge
 from functions.cleanup.begun import Begun
@@ -67,30 +67,34 @@ def _release_locks(database: Database, summary: Summary) -> None:
         answer = database.call("cleanup_expired_locks")
         summary.locks_released = int(answer["released"])
         summary.reservations_abandoned = int(answer["abandoned"])
-        if summary.locks_released or summary.reservations_abandoned:
-            log(
-                Event.LOCKS_RELEASED,
-                "a scan crashed: its lock expired, or it never settled its model call",
-                released=summary.locks_released,
-                abandoned=summary.reservations_abandoned,
-            )
+        if summary.locks_released:
+            log(Event.LOCKS_EXPIRED, "a scan crashed or stalled", expired=summary.locks_released)
+        if summary.reservations_abandoned:
+            log(Event.CALLS_ABANDONED, abandoned=summary.reservations_abandoned)
 
 
 def _halt_failing_owners(database: Database, summary: Summary) -> None:
     with summary.apart("halt_failing_owners"):
-        for halted in database.call("halt_failing_owners")["halted"]:
-            summary.owners_halted += 1
-            log(Event.OWNER_HALTED, halted["reason"], user_id=halted["user_id"])
-            summary.alarm(f"Trading of owner {halted['user_id']} was halted: {halted['reason']}.")
+        summary.owners_halted = len(database.call("halt_failing_owners")["halted"])
 
 
 def _alarm_overdue(database: Database, summary: Summary) -> None:
     """Tell of executions whose fate is open for long, also when the exchange could not be asked."""
     with summary.apart("alarm_overdue_executions"):
-        for overdue in database.call("alarm_overdue_executions")["overdue"]:
+        answer = database.call("alarm_overdue_executions")
+        for overdue in answer["overdue"]:
             log(Event.EXECUTION_OVERDUE, **overdue)
             named = f"Execution {overdue['execution_id']}"
             summary.alarm(f"{named} is {overdue['status']} for {overdue['minutes']} minutes.")
+        if int(answer["unsettled"]):
+            log(
+                Event.EXECUTIONS_UNSETTLED,
+                unsettled=int(answer["unsettled"]),
+                unknown=int(answer["unknown"]),
+                oldest_seconds=int(answer["oldest_seconds"]),
+            )
+        if answer["comparison_stale"]:
+            log(Event.COMPARISON_STALE, reconciled_at=answer["reconciled_at"])
 
 
 def _begin(
@@ -157,12 +161,14 @@ def _ask_the_exchange(
 
 
 def _seal(database: Database, summary: Summary) -> None:
-    """Seal the audit, and write the chain's head to the log: another trust domain."""
+    """Seal the audit, write the chain's head to the log, another trust domain, and tell of new halts."""
     with summary.apart("seal_audit_events"):
         for _ in range(_SEAL_PAGES):
             answer = database.call("seal_audit_events", p_limit=_SEAL_PAGE)
             summary.events_sealed += int(answer["sealed"])
             summary.audit_head, summary.audit_sequence = answer["head"], answer["sequence"]
+            for halt in answer["halts"]:
+                _tell_halt(halt, summary)
             if int(answer["sealed"]) < _SEAL_PAGE:
                 break
         log(
@@ -171,3 +177,16 @@ def _seal(database: Database, summary: Summary) -> None:
             head=summary.audit_head,
             sequence=summary.audit_sequence,
         )
+
+
+def _tell_halt(halt: Mapping[str, str | None], summary: Summary) -> None:
+    """Tell of one halt: whoever halted, a person or Interlock itself."""
+    log(
+        Event.TRADING_HALTED,
+        halt["reason"] or "",
+        user_id=halt["user_id"],
+        actor=halt["actor"],
+        at=halt["at"],
+    )
+    whose = "Trading" if halt["user_id"] is None else f"Trading of owner {halt['user_id']}"
+    summary.alarm(f"{whose} was halted ({halt['actor']}): {halt['reason']}.")

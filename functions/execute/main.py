@@ -13,7 +13,7 @@ from shared.environment import load
 from shared.errors import SettingsError
 from shared.events import Event
 
-log.configure("execute")
+log.configure("execute", os.environ.get("GOOGLE_CLOUD_PROJECT"))
 try:
     _settings = load("execute", os.environ)
 except SettingsError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID, uuid4
 
 from functions.execute.checks import Verdict, Word, any_failed, elapsed_ms, judge, not_evaluated
@@ -113,7 +114,7 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
     if begun.execution is not None:
         return Exists(begun.execution)
     if any_failed(begun.checks):
-        return _checks_failed(begun.checks + not_evaluated())
+        return _checks_failed(approval, begun.checks + not_evaluated())
 
     with trader.pace.turn() as turn:
         if turn is None:
@@ -124,7 +125,7 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
         claim = _decide(trader, begun, facts, attempt)
         claimed = _claim(trader, user_id, approval, claim)
         if claimed.outcome == "refused":
-            return _checks_failed(claimed.checks)
+            return _checks_failed(approval, claimed.checks)
         if claimed.execution is None:
             return Busy()
         if claimed.outcome == "exists":
@@ -135,8 +136,9 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
 
         execution = _own(claimed.execution, begun, claim)
         turn.use()
+        began_s = trader.monotonic()
         outcome = _send_once(trader, trader.trade, execution, facts.time, attempt)
-    return _settle(trader, trader.trade, execution, outcome)
+    return _settle(trader, trader.trade, execution, outcome, began_s)
 
 
 @dataclass(slots=True)
@@ -191,6 +193,7 @@ def _decide(trader: Trader, begun: Begun, facts: MarketFacts, attempt: _Attempt)
 
 def _claim(trader: Trader, user_id: UUID, approval: Approval, claim: Claim) -> Claimed:
     """Claim the execution; when the answer is lost, the identical call is repeated once."""
+    began_s = trader.monotonic()
     try:
         claimed = trader.records.claim(user_id, approval, claim)
     except DatabaseUnavailable as lost:
@@ -202,7 +205,12 @@ def _claim(trader: Trader, user_id: UUID, approval: Approval, claim: Claim) -> C
         "refused": Event.CLAIM_REFUSED,
         "busy": Event.CLAIM_BUSY,
     }[claimed.outcome]
-    log(event, proposal_id=approval.proposal_id, attempt_id=claim.attempt_id)
+    log(
+        event,
+        proposal_id=approval.proposal_id,
+        attempt_id=claim.attempt_id,
+        duration_ms=_since_ms(trader, began_s),
+    )
     return claimed
 
 
@@ -265,13 +273,15 @@ def _send_once(
         return Unknown("FAILED_WHILE_SENDING")
 
 
-def _settle(trader: Trader, trade: BitvavoTrade, execution: Execution, outcome: Outcome) -> Settled:
+def _settle(
+    trader: Trader, trade: BitvavoTrade, execution: Execution, outcome: Outcome, began_s: float
+) -> Settled:
     """Look again when the fate is unknown, record what is known, and tell it. Never raises."""
     try:
         trader.pace.heed(trade.rate_limit, trader.now_ms())
         if isinstance(outcome, Unknown):
             outcome = _look_again(trader, trade, execution, outcome)
-        _log_outcome(execution, outcome)
+        _log_outcome(execution, outcome, _since_ms(trader, began_s))
         return _record(trader, execution, outcome)
     except Exception as error:  # noqa: BLE001 - a byte may have left: the answer still says what is known
         log(Event.REQUEST_FAILED, "after the order was sent", error=error, execution_id=execution.id)
@@ -351,25 +361,37 @@ def _told(execution: Execution, outcome: Outcome) -> Execution:
     return execution.model_copy(update={"status": told["status"], "row": {**execution.row, **told}})
 
 
-def _log_outcome(execution: Execution, outcome: Outcome) -> None:
+def _log_outcome(execution: Execution, outcome: Outcome, duration_ms: int) -> None:
+    """One event for how it ended; `duration_ms` counts from before the order was sent, look-ups included."""
+    tell = partial(log, execution_id=execution.id, market=execution.market, duration_ms=duration_ms)
     match outcome:
         case Placed(order):
-            log(
+            tell(
                 Event.ORDER_PLACED,
-                execution_id=execution.id,
                 order_id=order.order_id,
                 status=order.status,
                 filled_amount=order.filled_amount,
                 filled_amount_quote=order.filled_amount_quote,
             )
         case Rejected(error_code, message):
-            log(Event.ORDER_REJECTED, execution_id=execution.id, error_code=error_code, reason=message)
+            tell(Event.ORDER_REJECTED, error_code=error_code, reason=message)
         case Unknown(reason):
-            log(Event.ORDER_UNKNOWN, "cleanup settles it", execution_id=execution.id, reason=reason)
+            tell(Event.ORDER_UNKNOWN, "cleanup settles it", reason=reason)
         case NotSent(reason):
-            log(Event.ORDER_NOT_SENT, execution_id=execution.id, reason=reason)
+            tell(Event.ORDER_NOT_SENT, reason=reason)
 
 
-def _checks_failed(checks: tuple[Verdict, ...]) -> ChecksFailed:
-    log(Event.CHECKS_FAILED, codes=[verdict.code for verdict in checks if verdict.verdict is Word.FAILED])
+def _since_ms(trader: Trader, began_s: float) -> int:
+    return round((trader.monotonic() - began_s) * 1000)
+
+
+def _checks_failed(approval: Approval, checks: tuple[Verdict, ...]) -> ChecksFailed:
+    failed = [verdict for verdict in checks if verdict.verdict is Word.FAILED]
+    for verdict in failed:
+        log(Event.CHECK_BLOCKED, check=verdict.check, code=verdict.code, proposal_id=approval.proposal_id)
+    log(
+        Event.CHECKS_FAILED,
+        codes=[verdict.code for verdict in failed],
+        proposal_id=approval.proposal_id,
+    )
     return ChecksFailed(checks)

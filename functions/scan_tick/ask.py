@@ -70,16 +70,25 @@ def _ask_once(
         if timeout_s < LEAST_MODEL_TIMEOUT_S:
             charged, reason = "RELEASED", "OUT_OF_TIME"
             return Verdict("outage", "OUT_OF_TIME: too little of the lease was left to ask the model")
+        began_s = outside.monotonic()
         answer = outside.model.ask(question, timeout_s)
+        duration_ms = round((outside.monotonic() - began_s) * 1000)
         if isinstance(answer, NotAsked):
-            log(Event.MODEL_OUTAGE, job_id=job.id, reason=answer.reason)
+            log(Event.MODEL_OUTAGE, job_id=job.id, reason=answer.reason, duration_ms=duration_ms)
             charged, reason = "RELEASED", answer.reason
             return Verdict("outage", answer.reason)
         if isinstance(answer, NotAnswered):
-            log(Event.MODEL_CALL_FAILED, job_id=job.id, reason=answer.reason)
+            log(Event.MODEL_CALL_FAILED, job_id=job.id, reason=answer.reason, duration_ms=duration_ms)
             reason = answer.reason
             return Verdict("failed", answer.reason)
         tokens = answer.tokens
+        log(
+            Event.MODEL_ANSWERED,
+            job_id=job.id,
+            prompt_tokens=tokens.prompt,
+            completion_tokens=tokens.completion,
+            duration_ms=duration_ms,
+        )
         decision = _read(answer, question)
         if isinstance(decision, BadAnswer):
             log(Event.MODEL_ANSWER_REFUSED, job_id=job.id, reason=decision.reason)

@@ -33,6 +33,8 @@ class ClaimedJob(BaseModel):
     lock_token: UUID
     policy: Any
     policy_hash: str | None
+    lost_worker: str | None = None
+    """Who held it until its lock expired."""
 
 
 @dataclass(frozen=True)

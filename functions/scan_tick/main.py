@@ -28,13 +28,13 @@ def _model(settings: Settings) -> Model:
     return Model(settings.openai_model, settings.openai_api_key, settings.openai_base_url)
 
 
+log.configure("scan_tick", os.environ.get("GOOGLE_CLOUD_PROJECT"))
 try:
     _settings = load("scan_tick", os.environ)
     _language_model = _model(_settings)
 except SettingsError as error:
     sys.exit(str(error))
 
-log.configure("scan_tick")
 _exchange = BitvavoReadonly(
     open_http(EXCHANGE_TIMEOUT_S),
     _settings.bitvavo_rest_url,
@@ -49,6 +49,7 @@ _outside = Outside(
     sleep=time.sleep,
     notify_url=_settings.notify_url,
 )
+log.log(Event.FUNCTION_STARTED, instance=_settings.scheduler_instance_id)
 
 
 def scan_tick(request: Request) -> Response:

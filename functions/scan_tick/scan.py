@@ -51,6 +51,8 @@ def scan(job: ClaimedJob, claimed_at: float, markets: MarketReader, outside: Out
     """
     lease_until = claimed_at + LEASE_S
     usage: list[Usage] = []
+    if job.lost_worker is not None:
+        log(Event.LOCK_TAKEN_OVER, job_id=job.id, lost_worker=job.lost_worker)
     try:
         verdict = _verdict(job, lease_until - FINISH_RESERVE_S, markets, outside, usage)
         return _finish(job, lease_until, verdict, usage, outside)

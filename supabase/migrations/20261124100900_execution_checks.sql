@@ -1,5 +1,5 @@
 -- Purpose: every check that needs no market, decided from stored rows; the same code reports before and decides in the claim.
--- Objects: interlock.verdict, interlock.counted_today, last_trades, running_windows, interlock.decide_checks, interlock.merge_market_checks, interlock.request_misfit.
+-- Objects: interlock.verdict, interlock.comparison_is_stale, interlock.counted_today, last_trades, running_windows, interlock.decide_checks, interlock.merge_market_checks, interlock.request_misfit.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -30,6 +30,12 @@ as $$
     from jsonb_array_elements(p_checks) as verdict
 $$;
 comment on function interlock.all_passed(jsonb) is 'Did every check pass? No checks at all is no.';
+
+create function interlock.comparison_is_stale(p_reconciled_at timestamptz, p_now timestamptz) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$ select coalesce(p_reconciled_at < p_now - interval '15 minutes', true) $$;
+comment on function interlock.comparison_is_stale(timestamptz, timestamptz) is
+    'Is the last comparison of orders with approvals too old for live trading? None yet is too old.';
 
 create function interlock.value_check(
     p_check text, p_code text, p_order_value numeric, p_used numeric, p_limit numeric
@@ -324,7 +330,7 @@ begin
         || case
             when p_mode = 'dry_run' then interlock.undecided('reconciliation', 'NOT_APPLICABLE')
             else interlock.verdict('reconciliation',
-                case when v_controls.reconciled_at >= p_now - interval '15 minutes' then null else 'RECONCILIATION_STALE' end,
+                case when interlock.comparison_is_stale(v_controls.reconciled_at, p_now) then 'RECONCILIATION_STALE' end,
                 jsonb_build_object('reconciled_at', v_controls.reconciled_at, 'now', p_now, 'limit_minutes', 15))
         end;
     return v_checks;

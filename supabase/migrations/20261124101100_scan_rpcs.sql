@@ -109,7 +109,8 @@ begin
                     'lock_expires_at', taken.lock_expires_at,
                     'due_at', taken.next_run_at,
                     'policy', taken.policy,
-                    'policy_hash', taken.policy_hash
+                    'policy_hash', taken.policy_hash,
+                    'lost_worker', taken.lost_worker
                 )
                 order by taken.next_run_at, taken.id
             ) filter (where taken.enabled),
@@ -135,7 +136,7 @@ begin
 end
 $$;
 comment on function public.claim_due_scan_jobs(text, integer) is
-    'Leases up to p_limit due jobs of owners for 2 minutes, each under a fresh token: a list of jobs with their policy. A job that another worker holds is passed over; an expired lease is taken at once and counts as a failure.';
+    'Leases up to p_limit due jobs of owners for 2 minutes, each under a fresh token: a list of jobs with their policy and, when its lock had expired, the worker that lost it. A job that another worker holds is passed over; an expired lease is taken at once and counts as a failure.';
 
 -- Budget
 

@@ -258,6 +258,7 @@ as $$
 declare
     v_now timestamptz := interlock.clock();
     v_overdue jsonb;
+    v_standing jsonb;
 begin
     perform interlock.act_as('cleanup');
     with told as (
@@ -290,11 +291,27 @@ begin
     )
     into v_overdue
     from told;
-    return jsonb_build_object('overdue', v_overdue);
+    select jsonb_build_object(
+        'unsettled', count(*)::text,
+        'unknown', (count(*) filter (where open.status = 'UNKNOWN'))::text,
+        'oldest_seconds', floor(extract(epoch from v_now - min(open.claimed_at)))::bigint::text
+    )
+    into v_standing
+    from public.trade_executions as open
+    where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED') and open.mode = 'live';
+    return v_standing || (
+        select jsonb_build_object(
+            'overdue', v_overdue,
+            'reconciled_at', controls.reconciled_at,
+            'comparison_stale', controls.mode = 'live' and interlock.comparison_is_stale(controls.reconciled_at, v_now)
+        )
+        from public.trading_controls as controls
+        where controls.singleton
+    );
 end
 $$;
 comment on function public.alarm_overdue_executions() is
-    'Live executions whose fate is open for more than 10 minutes, each once in 6 hours, whether or not the exchange can be asked: somebody has to be told.';
+    'Live executions whose fate is open for more than 10 minutes, each once in 6 hours, whether or not the exchange can be asked: somebody has to be told. Beside them how many are unsettled or UNKNOWN, how old the oldest is, and whether the comparison is too old for live trading.';
 
 create table interlock.absence_rounds (
     execution_id uuid primary key references public.trade_executions (id) on delete restrict,
@@ -672,6 +689,21 @@ $$;
 comment on function interlock.event_seal(text, public.audit_events) is
     'The seal of an event: SHA-256 over the previous seal and the event as jsonb text, in UTC.';
 
+create function interlock.halt_reason(p_event public.audit_events) returns text
+language sql stable set search_path = ''
+as $$
+    select coalesce(
+        p_event.detail #>> '{reason,1}',
+        p_event.detail #>> '{state_reason,1}',
+        case
+            when p_event.user_id is null then (select controls.reason from public.trading_controls as controls where controls.singleton)
+            else (select policy.state_reason from public.trading_policies as policy where policy.user_id = p_event.user_id)
+        end
+    )
+$$;
+comment on function interlock.halt_reason(public.audit_events) is
+    'Why the halt happened that an audit event tells of; a reason that did not change with the state is the one that stands.';
+
 create function public.seal_audit_events(p_limit integer default 1000) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
@@ -681,6 +713,7 @@ declare
     v_head text;
     v_sequence bigint;
     v_sealed bigint := 0;
+    v_halts jsonb := '[]';
 begin
     if p_limit is null or p_limit not between 1 and 10000 then
         raise sqlstate 'PT400' using message = 'INVALID_SEALING', detail = 'A run seals 1 to 10000 events.';
@@ -706,12 +739,17 @@ begin
         returning seal into v_head;
         delete from interlock.unsealed_events where event_id = v_event.id;
         v_sealed := v_sealed + 1;
+        if v_event.event in ('CONTROLS_CHANGED', 'POLICY_CHANGED') and v_event.detail #>> '{trading_state,1}' = 'HALTED' then
+            v_halts := v_halts || jsonb_build_object(
+                'at', v_event.at, 'actor', v_event.actor, 'user_id', v_event.user_id, 'reason', interlock.halt_reason(v_event)
+            );
+        end if;
     end loop;
-    return jsonb_build_object('sealed', v_sealed::text, 'sequence', v_sequence::text, 'head', v_head);
+    return jsonb_build_object('sealed', v_sealed::text, 'sequence', v_sequence::text, 'head', v_head, 'halts', v_halts);
 end
 $$;
 comment on function public.seal_audit_events(integer) is
-    'Seals events that no seal holds yet and answers the head of the chain, which cleanup writes to its log: another trust domain.';
+    'Seals events that no seal holds yet and answers the head of the chain, which cleanup writes to its log: another trust domain. An event is sealed once, so the halts among them are told once, whoever halted.';
 
 create function public.verify_audit_chain(p_from bigint default 1, p_expected_head text default null, p_limit integer default 10000)
 returns jsonb

@@ -269,7 +269,7 @@ begin
         'reconciliation', jsonb_build_object(
             'reconciled_at', v_controls.reconciled_at,
             'age_seconds', floor(extract(epoch from v_now - v_controls.reconciled_at))::bigint::text,
-            'stale', v_controls.mode = 'live' and coalesce(v_controls.reconciled_at < v_now - interval '15 minutes', true)
+            'stale', v_controls.mode = 'live' and interlock.comparison_is_stale(v_controls.reconciled_at, v_now)
         ),
         'last_execution', (
             select interlock.execution_json(execution) - '{policy_snapshot,checks}'::text[]

@@ -325,3 +325,39 @@ def test_every_column_of_a_view_says_what_it_is(shared_db: TestDatabase) -> None
         )
         == []
     )
+
+
+def test_cleanup_is_told_how_old_open_fates_are_and_alarms_once_in_six_hours(
+    db: TestDatabase, service: Caller
+) -> None:
+    """Counts and age at any time; an alarm after ten minutes, not each minute, again after six hours."""
+    owner = db.owner()
+    before = service.call("alarm_overdue_executions")
+    assert (before["unsettled"], before["unknown"], before["oldest_seconds"]) == ("0", "0", None)
+    record(service, db.claim(service, owner, db.proposal(owner))["execution"], "unknown")
+    _later(db, timedelta(minutes=10))
+    db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
+
+    now = service.call("alarm_overdue_executions")
+    assert (now["unsettled"], now["unknown"], now["oldest_seconds"], now["overdue"]) == ("2", "1", "600", [])
+    _later(db, timedelta(seconds=1))
+    (overdue,) = service.call("alarm_overdue_executions")["overdue"]
+    assert (overdue["status"], overdue["minutes"]) == ("UNKNOWN", "10")
+    _later(db, timedelta(minutes=1))
+    assert service.call("alarm_overdue_executions")["overdue"] == []
+    _later(db, timedelta(hours=6))
+    again = service.call("alarm_overdue_executions")["overdue"]
+    assert [one["status"] for one in again] == ["UNKNOWN", "CLAIMED"]
+
+
+def test_cleanup_is_told_when_the_comparison_is_too_old_for_live_trading(
+    db: TestDatabase, service: Caller
+) -> None:
+    """The same fifteen minutes that stop a claim; a dry run compares nothing and is never stale."""
+    _later(db, timedelta())
+    db.advance(timedelta(minutes=15))
+    assert service.call("alarm_overdue_executions")["comparison_stale"] is False
+    db.advance(timedelta(milliseconds=1))
+    assert service.call("alarm_overdue_executions")["comparison_stale"] is True
+    _dry(db, service)
+    assert service.call("alarm_overdue_executions")["comparison_stale"] is False

@@ -141,7 +141,7 @@ def test_a_held_job_is_passed_over_and_an_expired_lease_is_taken_at_once(
 
     rescued = _lease(service, "a rescuer")
 
-    assert rescued["user_id"] == str(owner)
+    assert (rescued["user_id"], rescued["lost_worker"]) == (str(owner), "the one that crashes")
     job = _job(db, owner)
     assert (job["locked_by"], job["consecutive_failures"]) == ("a rescuer", 1)
     assert "the one that crashes did not finish" in job["last_error"]

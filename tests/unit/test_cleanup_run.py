@@ -70,10 +70,29 @@ def world(
             "record_absence": {"outcome": "first_round"},
             "compare_orders": lambda p: compared(explained=str(len(p["p_orders"]))),
             "halt_failing_owners": {"halted": []},
-            "alarm_overdue_executions": {"overdue": []},
-            "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32},
+            "alarm_overdue_executions": standing(),
+            "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32, "halts": []},
         }
     )
+
+
+def standing(**answer: Any) -> dict[str, Any]:
+    """How things stand as the database answers it; all is well unless told otherwise."""
+    return {
+        "overdue": [],
+        "unsettled": "0",
+        "unknown": "0",
+        "oldest_seconds": None,
+        "reconciled_at": NOW,
+        "comparison_stale": False,
+        **answer,
+    }
+
+
+def logged(capsys: pytest.CaptureFixture[str], event: str) -> list[dict[str, Any]]:
+    """The lines of one event."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if line["event"] == event]
 
 
 def compared(**answer: Any) -> dict[str, Any]:
@@ -181,7 +200,7 @@ class TestReconciling:
         }
         summary = clean_up(database, FakeExchange([order(1)]))
         assert summary.executions == {Found.CONTRADICTED: 1}
-        assert "halted" in (summary.message() or "")
+        assert "contradicts" in (summary.message() or "")
 
     def test_an_old_unknown_is_an_alarm(self) -> None:
         """What the database names as open for long is told, also when the exchange is away."""
@@ -190,8 +209,8 @@ class TestReconciling:
             raise httpx.ConnectError("no")
 
         database = world([execution(1)])
-        database.answers["alarm_overdue_executions"] = {
-            "overdue": [
+        database.answers["alarm_overdue_executions"] = standing(
+            overdue=[
                 {
                     "execution_id": str(UUID(int=1)),
                     "market": "BTC-EUR",
@@ -199,12 +218,12 @@ class TestReconciling:
                     "minutes": "15",
                 }
             ]
-        }
+        )
         summary = clean_up(database, FakeExchange(intercept=away))
         assert summary.alarms == [f"Execution {UUID(int=1)} is UNKNOWN for 15 minutes."]
 
-    def test_a_halted_owner_is_told(self) -> None:
-        """Who was halted and why is in the summary, and a person hears of it."""
+    def test_a_halted_owner_is_in_the_summary(self) -> None:
+        """How many owners the run halted is in the summary; the audit tells who, why and whom else."""
         database = world()
         database.answers["halt_failing_owners"] = {
             "halted": [{"user_id": str(UUID(int=9)), "reason": "three executions of unknown fate"}]
@@ -212,7 +231,49 @@ class TestReconciling:
         summary = clean_up(database, FakeExchange())
         assert summary.as_json()["owners_halted"] == 1
         assert "trading of 1 owner halted" in summary.sentence()
-        assert "three executions of unknown fate" in (summary.message() or "")
+
+    def test_every_halt_is_told_whoever_halted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """A halt that the audit holds is a log line and a message, with its reason and by whom."""
+        configure("cleanup")
+        database = world()
+        halt = {"at": NOW, "actor": "operator", "user_id": None, "reason": "going to sleep"}
+        own = {"at": NOW, "actor": "cleanup", "user_id": str(UUID(int=9)), "reason": "three refusals"}
+        database.answers["seal_audit_events"] = {
+            "sealed": "2",
+            "sequence": "2",
+            "head": "ab",
+            "halts": [halt, own],
+        }
+        summary = clean_up(database, None)
+        assert summary.alarms == [
+            "Trading was halted (operator): going to sleep.",
+            f"Trading of owner {UUID(int=9)} was halted (cleanup): three refusals.",
+        ]
+        told = logged(capsys, "trading_halted")
+        assert [(line["message"], line["severity"]) for line in told] == [
+            ("going to sleep", "CRITICAL"),
+            ("three refusals", "CRITICAL"),
+        ]
+
+    def test_how_things_stand_is_logged(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The number and age of open fates are numbers that a metric can be made of."""
+        configure("cleanup")
+        database = world()
+        database.answers["alarm_overdue_executions"] = standing(
+            unsettled="3", unknown="2", oldest_seconds="61"
+        )
+        clean_up(database, None)
+        (line,) = logged(capsys, "executions_unsettled")
+        assert (line["unsettled"], line["unknown"], line["oldest_seconds"]) == (3, 2, 61)
+
+    @pytest.mark.parametrize("stale", [True, False])
+    def test_a_stale_comparison_is_logged(self, stale: bool, capsys: pytest.CaptureFixture[str]) -> None:
+        """While nothing is compared, live trading stands still, and each run says so."""
+        configure("cleanup")
+        database = world()
+        database.answers["alarm_overdue_executions"] = standing(comparison_stale=stale)
+        clean_up(database, None)
+        assert len(logged(capsys, "comparison_stale")) == stale
 
     def test_a_resting_order_is_cancelled_and_its_end_recorded_from_a_look_up(self) -> None:
         """An order that rests is cancelled, and both states recorded are those that look-ups showed."""
@@ -443,6 +504,7 @@ class TestTheWholeRun:
             "sealed": str(left.pop(0)),
             "sequence": "2017",
             "head": "cd" * 32,
+            "halts": [],
         }
         assert clean_up(database, None).events_sealed == 2017
 

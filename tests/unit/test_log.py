@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from shared import log
 from shared.errors import DatabaseUnavailable
-from shared.events import Event, Layer, Severity
+from shared.events import Event
 
 pytestmark = pytest.mark.unit
 
@@ -47,7 +47,7 @@ def test_an_event_is_one_json_line_with_its_layer_and_severity(capsys: pytest.Ca
     )
     (line,) = lines(capsys)
     assert line["event"] == "order_sent"
-    assert (line["severity"], line["layer"], line["function"]) == ("NOTICE", "execution", "execute")
+    assert (line["severity"], line["layer"], line["function"]) == ("NOTICE", "checks", "execute")
     assert line["amount"] == "0.00000001"
     assert line["at"] == "2026-01-01T00:00:00+00:00"
     assert line["names"] == ["a", "b"]
@@ -96,12 +96,26 @@ def test_libraries_are_heard_from_warnings_on(capsys: pytest.CaptureFixture[str]
     """httpx names every URL at INFO, and a URL can be a secret; a warning is a JSON line like any other."""
     logging.getLogger("httpx").info("POST https://hooks.example.com/canary")
     logging.getLogger("werkzeug").warning("careful")
-    (line,) = lines(capsys)
-    assert (line["event"], line["logger"], line["message"]) == ("library_message", "werkzeug", "careful")
+    logging.getLogger("werkzeug").critical("broken")
+    warned, failed = lines(capsys)
+    assert (warned["event"], warned["logger"], warned["message"]) == ("library_warned", "werkzeug", "careful")
+    assert (failed["event"], failed["severity"], failed["layer"]) == ("library_failed", "ERROR", "keys")
 
 
-def test_event_names_are_unique_and_say_their_layer_and_severity() -> None:
-    """No two events share a name, and each has one of the known layers and severities."""
-    names = [event.value for event in Event]
-    assert len(set(names)) == len(names) == len(Event.__members__)
-    assert all(isinstance(event.layer, Layer) and isinstance(event.severity, Severity) for event in Event)
+def test_a_line_is_shown_beside_its_trace_where_the_project_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Cloud Logging groups by the trace's full name; without a project the bare id is kept."""
+    seen = "0af7651916cd43dd8448eb211c80319c"
+    token = log.trace.set(seen)
+    log.log(Event.ORDER_SENT)
+    log.configure("execute", "interlock-prod")
+    log.log(Event.ORDER_SENT)
+    log.trace.reset(token)
+    log.log(Event.ORDER_SENT)
+    bare, named, outside = lines(capsys)
+    field = "logging.googleapis.com/trace"
+    assert (bare["trace"], bare.get(field)) == (seen, None)
+    assert (named.get("trace"), named[field]) == (None, f"projects/interlock-prod/traces/{seen}")
+    assert "trace" not in outside
+    assert field not in outside
