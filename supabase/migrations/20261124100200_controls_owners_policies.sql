@@ -5,7 +5,6 @@ set local lock_timeout = '5s';
 set local statement_timeout = '60s';
 
 create table public.trading_controls (
-    singleton boolean primary key default true,
     trading_state text not null default 'HALTED',
     reason text not null default 'not set up',
     mode text not null default 'dry_run',
@@ -18,6 +17,7 @@ create table public.trading_controls (
     reconciled_at timestamptz,
     version bigint not null default 1,
     updated_at timestamptz not null default interlock.clock(),
+    singleton boolean primary key default true,
     constraint there_is_one_row check (singleton),
     constraint state_is_known check (trading_state in ('ACTIVE', 'REDUCE_ONLY', 'HALTED')),
     constraint reason_is_short check (length(reason) <= 500),

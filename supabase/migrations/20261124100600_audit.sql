@@ -8,12 +8,12 @@ set local statement_timeout = '60s';
 create table public.audit_events (
     id uuid primary key default gen_random_uuid(),
     at timestamptz not null default interlock.clock(),
-    user_id uuid,
+    event text not null,
+    actor text not null,
+    detail jsonb not null default '{}',
     proposal_id uuid,
     execution_id uuid,
-    actor text not null,
-    event text not null,
-    detail jsonb not null default '{}'
+    user_id uuid
 );
 create index events_by_time on public.audit_events (at);
 create index events_by_execution on public.audit_events (execution_id) where execution_id is not null;

@@ -50,7 +50,7 @@ declare
 begin
     foreach v_view in array array[
         'executions_by_hour', 'unsettled_executions', 'incomplete_evidence', 'scan_health', 'model_spend',
-        'blocking_checks', 'overrides_used', 'dry_run_results'
+        'blocking_checks', 'overrides_used', 'dry_run_results', 'recent_proposals'
     ] loop
         execute format('revoke all on table public.%I from anon, authenticated, service_role', v_view);
         execute format('grant select on table public.%I to authenticated, service_role', v_view);

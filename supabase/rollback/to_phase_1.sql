@@ -101,7 +101,8 @@ alter table interlock_archive.trading_policies alter column policy_hash drop exp
 
 drop view
     public.executions_by_hour, public.unsettled_executions, public.incomplete_evidence, public.scan_health,
-    public.model_spend, public.blocking_checks, public.overrides_used, public.dry_run_results;
+    public.model_spend, public.blocking_checks, public.overrides_used, public.dry_run_results,
+    public.recent_proposals;
 drop function
     public.begin_execution, public.claim_execution, public.record_execution_result, public.get_execution_status,
     public.claim_due_scan_jobs, public.check_gpt_budget, public.reserve_gpt_call, public.log_gpt_usage,

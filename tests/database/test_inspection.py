@@ -20,6 +20,7 @@ VIEWS = (
     "incomplete_evidence",
     "model_spend",
     "overrides_used",
+    "recent_proposals",
     "scan_health",
     "unsettled_executions",
 )
@@ -46,6 +47,28 @@ def _dry(db: TestDatabase, service: Caller) -> dict[str, object]:
         "p_trade_key_fingerprint": None,
         "p_exchange_url": None,
     }
+
+
+def test_proposals_are_listed_newest_first_with_what_became_of_them(
+    db: TestDatabase, service: Caller
+) -> None:
+    """A buy in its EUR, a sell at the reference price, each with its execution; none older than a week."""
+    owner = db.owner()
+    db.proposal(owner)
+    db.advance(timedelta(days=8))
+    db.do("update public.trading_controls set reconciled_at = interlock.clock() where singleton")
+    bought = db.proposal(owner)
+    db.claim(service, owner, bought)
+    db.advance(timedelta(minutes=1))
+    sold = db.proposal(owner, side="sell")
+
+    assert [
+        (row["proposal_id"], row["status"], row["side"], row["eur"], row["execution_status"])
+        for row in _view(db, "recent_proposals")
+    ] == [
+        (sold, "PENDING", "sell", Decimal("10.00"), None),
+        (bought, "EXECUTING", "buy", Decimal("10.00"), "CLAIMED"),
+    ]
 
 
 def test_executions_are_counted_by_the_hour_of_their_claim_and_by_outcome(

@@ -55,6 +55,7 @@ VIEWS: Mapping[str, Mapping[str, str]] = dict.fromkeys(
         "incomplete_evidence",
         "model_spend",
         "overrides_used",
+        "recent_proposals",
         "scan_health",
         "unsettled_executions",
     ),
