@@ -1,13 +1,14 @@
 // Supabase's local API server (@supabase/lite) on our Postgres: the configuration of `lite start --config`.
 //
 // The starter puts everything that differs from run to run into settings.json, in the folder it starts lite in.
-// Four things make lite 0.10 behave as a hosted project does:
+// Five things make lite 0.10 behave as a hosted project does:
 //   - POST /auth/v1/admin/users exists. Holders of the secret key may also use POST /auth/v1/signup, the only
 //     way that clients written for lite know;
 //   - sign-up that is off is off for POST /auth/v1/otp too, where lite would make the user all the same;
 //   - jsonb parameters arrive as jsonb. lite hands them to the driver as JSON text, which the driver's own
 //     encoder would wrap once more, so that every object would become a jsonb string;
-//   - a changed schema is read again. lite would keep to what it read for its first request.
+//   - a changed schema is read again. lite would keep to what it read for its first request;
+//   - the dashboard page lists views beside tables. lite reads them and leaves them out.
 
 import { readFileSync } from "node:fs";
 import { App } from "@supabase/lite";
@@ -81,9 +82,17 @@ async function usersOnlyByTheOperator(context, next) {
   }
 }
 
+async function viewsBesideTables(context, next) {
+  await next();
+  if (context.req.path !== "/_system/introspect") return;
+  const schema = await context.res.json();
+  const views = schema.views.map(({ name, schema }) => ({ name, schema, type: "view", rows: 0, sql: "", engine: "", collation: "" }));
+  context.res = context.json({ ...schema, tables: [...schema.tables, ...views] });
+}
+
 export default {
   connection,
   api: { ...project.api, port },
   auth,
-  options: { server: { middlewares: [usersOnlyByTheOperator] } },
+  options: { server: { middlewares: [usersOnlyByTheOperator, viewsBesideTables] } },
 };

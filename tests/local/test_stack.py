@@ -228,6 +228,20 @@ class TestDatabase:
         assert answer.status_code == 200
         assert "<html" in answer.text
 
+    def test_the_dashboard_page_lists_views_beside_tables(self, api: httpx.Client, stack: Stack) -> None:
+        """Every table and view of the schema public can be opened."""
+        listed = {
+            table["name"]
+            for table in api.get("/_system/introspect").json()["tables"]
+            if table["schema"] == "public"
+        }
+        with psycopg.connect(stack.database_url) as connection:
+            made = connection.execute(
+                "select table_name from information_schema.tables where table_schema = 'public'"
+            ).fetchall()
+        assert "unsettled_executions" in listed
+        assert listed == {name for (name,) in made}
+
 
 class TestFreshDatabases:
     """Tests get databases of their own, at once, untouched by the API server."""
