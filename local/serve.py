@@ -1,7 +1,7 @@
 """``make serve``: the local world, kept running, with cleanup and scan_tick on their schedule.
 
-The schedule is the cloud's: both run every minute, and runs may overlap. Ends with Ctrl-C or a signal, and
-leaves nothing running.
+The schedule is the cloud's: both run every minute, and runs may overlap. ``.local/serve.env`` holds what a
+shell needs to take part. Ends with Ctrl-C or a signal, and leaves nothing running.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -20,9 +22,11 @@ from local import world
 from local.cycle import EMAIL, POLICY
 from local.errors import LocalWorldError
 from local.owner import create_user
+from local.stack import LOCAL, REPOSITORY, write_private
 from local.world import Options, World
 
 EVERY_S = 60.0
+VARIABLES = LOCAL / "serve.env"
 SCHEDULED = ("cleanup", "scan_tick")
 _LONGEST_RUN_S = 300.0
 
@@ -33,22 +37,46 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        options = Options.from_environment(os.environ)
+        options = replace(Options.from_environment(os.environ), trading_mode=_mode(os.environ))
         print("Setting up …", flush=True)
         with world.running("serve", options) as place:
-            _introduce(place)
-            _keep_schedule(place, stopped)
+            try:
+                _introduce(place, options)
+                _keep_schedule(place, stopped)
+            finally:
+                VARIABLES.unlink(missing_ok=True)
             print("\nStopping everything …", flush=True)
     except LocalWorldError as error:
         sys.exit(f"make serve: {error}")
     print("Nothing is left running.")
 
 
-def _introduce(place: World) -> None:
+def _mode(environ: Mapping[str, str]) -> Literal["live", "dry_run"]:
+    match environ.get("MODE") or "live":
+        case "live" | "dry_run" as mode:
+            return mode
+        case other:
+            raise LocalWorldError(f"MODE={other} does not exist: leave it out, or set MODE=dry_run.")
+
+
+def variables(place: World) -> str:
+    """A shell's variables: the addresses, and the keys of the stack."""
+    environ = place.stack.environment() | {
+        "INTERLOCK_URL": place.functions["execute"],
+        "SCAN_TICK_URL": place.functions["scan_tick"],
+        "CLEANUP_URL": place.functions["cleanup"],
+        "EXCHANGE_URL": place.exchange_url,
+    }
+    return "".join(f"{name}={value}\n" for name, value in environ.items())
+
+
+def _introduce(place: World, options: Options) -> None:
+    write_private(VARIABLES, variables(place))
     owner = create_user(place.stack, EMAIL, note="the owner of this local world")
     owner.call("set_trading_policy", p_policy=POLICY)
     owner.call("schedule_scan")
     lines = [
+        ("mode", f"{options.trading_mode}, against a simulated exchange: no real money"),
         ("dashboard", place.stack.supabase_url),
         ("execute", place.functions["execute"]),
         ("scan_tick", f"{place.functions['scan_tick']} (every minute)"),
@@ -58,6 +86,7 @@ def _introduce(place: World) -> None:
         ("publishable key", place.stack.publishable_key),
         ("owner", owner.email),
         ("password", f"{owner.password}  (shown this once)"),
+        ("variables", str(VARIABLES.relative_to(REPOSITORY))),
     ]
     print("\n".join(f"  {name:<16} {value}" for name, value in lines))
     print("Ctrl-C stops everything.\n", flush=True)
