@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test soak bench mutants lint format docs stack stack-down exchange model clean
+.PHONY: help setup run serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -17,12 +17,15 @@ setup: ## install what the project needs, into this folder alone
 run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=openai
 	@$(PYTHON) -m local.cycle
 
-serve: setup ## the local world and the three functions on their schedule, until interrupted
+serve: setup ## the local world and the three functions on their schedule, until interrupted; MODE=dry_run
 	@$(PYTHON) -m local.serve
 
 test: setup ## every test, on a real stack
 	@$(PYTHON) -m pytest
 	@bash local/test_deployed_python.sh
+
+test-hosted: setup ## the guarantees on Supabase's own containers; needs Docker
+	@bash local/test_hosted.sh
 
 soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
@@ -34,12 +37,14 @@ bench: setup ## measure, each figure beside what it is held against
 mutants: setup ## take each mechanism out and see a test fail
 	@$(PYTHON) -m tests.mutants
 
-lint: setup ## formatting, lint, types, import walls, shell, SQL
+lint: setup ## formatting, lint, types, import walls, shell, SQL, workflow
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/shellcheck .ci/run local/*.sh
+	@.venv/bin/zizmor --offline --quiet .github
+	@node_modules/.bin/action-validator .github/workflows/ci.yml
 	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql supabase/rollback/*.sql
 
 format: setup ## format the Python code
@@ -48,6 +53,9 @@ format: setup ## format the Python code
 
 docs: setup ## write the documents' tables anew from the code
 	@$(PYTHON) -m local.documents
+
+pictures: setup ## take the dashboard's pictures anew; needs Chromium
+	@$(PYTHON) -m local.pictures
 
 stack: setup ## Postgres and the Supabase API alone, in the background; writes .local/stack.env
 	@$(PYTHON) -m local.stack up

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +39,13 @@ _BASE = "interlock_base"
 _TEMPLATE = "interlock_template"
 _RECORD = "stack.json"
 _PROCESSES = ("postgres", "supabase")
+_VARIABLES = (
+    "DATABASE_URL",
+    "SUPABASE_URL",
+    "SUPABASE_PUBLISHABLE_KEY",
+    "SUPABASE_SECRET_KEY",
+    "SUPABASE_JWT_SECRET",
+)
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,14 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The variables of ``.local/stack.env``."""
-        return {
-            "DATABASE_URL": self.database_url,
-            "SUPABASE_URL": self.supabase_url,
-            "SUPABASE_PUBLISHABLE_KEY": self.publishable_key,
-            "SUPABASE_SECRET_KEY": self.secret_key,
-            "SUPABASE_JWT_SECRET": self.jwt_secret,
-        }
+        values = (
+            self.database_url,
+            self.supabase_url,
+            self.publishable_key,
+            self.secret_key,
+            self.jwt_secret,
+        )
+        return dict(zip(_VARIABLES, values, strict=True))
 
 
 def start(name: str = BACKGROUND) -> Stack:
@@ -108,6 +116,38 @@ def running(name: str) -> Iterator[Stack]:
         raise ValueError(f"'{BACKGROUND}' is the stack that runs in the background")
     with leaving_on_signals():
         stack = _start(name, owner=identify(os.getpid()))
+        try:
+            yield stack
+        finally:
+            stop(name)
+
+
+@contextmanager
+def given(name: str, environ: Mapping[str, str]) -> Iterator[Stack]:
+    """A stack that somebody else runs, such as ``supabase start``, by the variables of ``stack.env``.
+
+    Ours is its folder alone: what is started there lives as long as the block.
+
+    Raises:
+        LocalWorldError: a variable is missing.
+    """
+    missing = [variable for variable in _VARIABLES if not environ.get(variable)]
+    if missing:
+        raise LocalWorldError(f"The stack is not given: {', '.join(missing)} missing.")
+    database_url, supabase_url, publishable_key, secret_key, jwt_secret = (
+        environ[variable] for variable in _VARIABLES
+    )
+    stack = Stack(
+        name=name,
+        database_url=database_url,
+        supabase_url=supabase_url,
+        publishable_key=publishable_key,
+        secret_key=secret_key,
+        jwt_secret=jwt_secret,
+        admin_url=database_url,
+    )
+    with leaving_on_signals():
+        stack.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             yield stack
         finally:
@@ -232,7 +272,7 @@ def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
     supabase.migrate(folder, REPOSITORY, tools, stack.database_url)
     if name == BACKGROUND:
         seed_controls(stack.database_url)
-        _write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
+        write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
     _Record(stack, owner).write()
     return stack
 
@@ -328,7 +368,7 @@ class _Record:
             return None
 
     def write(self) -> None:
-        _write_private(self.stack.folder / _RECORD, json.dumps(asdict(self)))
+        write_private(self.stack.folder / _RECORD, json.dumps(asdict(self)))
 
 
 def _is_healthy(stack: Stack) -> bool:
@@ -390,7 +430,7 @@ def _env_file() -> Path:
     return LOCAL / "stack.env"
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     draft = file.with_name(f"{file.name}.new")
     draft.unlink(missing_ok=True)

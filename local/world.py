@@ -83,16 +83,19 @@ def running(name: str, options: Options) -> Iterator[World]:
         LocalWorldError: one sentence that says what is wrong and what to do.
     """
     with stack.running(name) as base:
-        stack.seed_controls(base.database_url, mode=options.trading_mode)
-        exchange, prices = start_exchange(base.folder, options)
-        model = None if options.openai else start_model(base.folder)
-        addresses = {
-            function: start_function(
-                function, base.folder, environment(function, base, exchange, model, options)
-            )
-            for function in FUNCTIONS
-        }
-        yield World(base, exchange, prices, model, addresses)
+        yield around(base, options)
+
+
+def around(base: Stack, options: Options) -> World:
+    """Everything else of a world around a stack. It ends with the stack. Raises as running does."""
+    stack.seed_controls(base.database_url, mode=options.trading_mode)
+    exchange, prices = start_exchange(base.folder, options)
+    model = None if options.openai else start_model(base.folder)
+    addresses = {
+        function: start_function(function, base.folder, environment(function, base, exchange, model, options))
+        for function in FUNCTIONS
+    }
+    return World(base, exchange, prices, model, addresses)
 
 
 def start_exchange(folder: Path, options: Options) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -9,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from local import world
+from local import stack, world
 from local.errors import InUseError
 from local.owner import create_user
 from local.world import Options, World
@@ -28,7 +29,12 @@ def place() -> Iterator[World]:
 
 
 def _first_free(entered: ExitStack) -> World:
-    """A world under a name of its own, so that several test runs go side by side in one checkout."""
+    """A world under a name of its own, so that several test runs go side by side in one checkout.
+
+    With STACK=given the stack is the one that the environment names.
+    """
+    if os.environ.get("STACK") == "given":
+        return world.around(entered.enter_context(stack.given("given", os.environ)), Options())
     for number in range(1, 9):
         with suppress(InUseError):
             return entered.enter_context(world.running(f"test-{number}", Options()))
