@@ -138,13 +138,16 @@ begin
             where due.next_check_at <= v_now
                 and due.mode = 'live'
                 and p_mode = 'live'
-            order by due.claimed_at
+            -- What is open comes before what is final and may still grow: an owner waits for the first.
+            order by due.settled_at is not null, due.claimed_at
             limit p_limit
             for update skip locked
         )
         returning execution.*
     )
-    select coalesce(jsonb_agg(interlock.row_json(to_jsonb(taken)) order by taken.claimed_at), '[]')
+    select coalesce(
+        jsonb_agg(interlock.row_json(to_jsonb(taken)) order by taken.settled_at is not null, taken.claimed_at), '[]'
+    )
     into v_executions
     from taken;
 
@@ -220,7 +223,7 @@ begin
 end
 $$;
 comment on function public.begin_cleanup(text, text, bigint, text, integer) is
-    'Begins a cleanup run: leases the executions that are due to be looked at, oldest first, and the watched markets that are due to be compared, with the time from which their orders must be read and the known orders that a complete read must show. now is the database''s time before any read; witness is a recent order of the same key, which whoever reads that account must see.';
+    'Begins a cleanup run: leases the executions that are due to be looked at, the open ones first and of those the oldest, and the watched markets that are due to be compared, with the time from which their orders must be read and the known orders that a complete read must show. now is the database''s time before any read; witness is a recent order of the same key, which whoever reads that account must see.';
 
 create function public.release_reconciliation(p_execution_id uuid, p_reason text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'

@@ -7,20 +7,17 @@ to the database is shorter than in production: the same RPCs, as service_role, w
 from __future__ import annotations
 
 import json
-import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from decimal import Decimal
-from threading import Lock
 from typing import Any
 from uuid import UUID
 
 import httpx
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import SecretStr
 
 from functions.cleanup.exchange import Exchange as AskedExchange
 from functions.cleanup.run import run
@@ -32,91 +29,23 @@ from functions.execute.records import Account, Records
 from functions.execute.request import Approval
 from local import stack
 from local.exchange.app import create_app
-from local.exchange.clock import NS_PER_MS, Clock
+from local.exchange.clock import Clock
 from local.exchange.decimals import plain
 from local.exchange.endpoints import Call, place_order
 from local.exchange.exchange import Accepted, Exchange, create_exchange
 from local.exchange.faults import ExchangeFaultRequest
-from local.exchange.keys import TRADE_KEY, TRADE_SECRET
-from local.faults.plan import FaultPlan
+from local.faults.plan import Fault, FaultPlan
 from local.faults.serving import serving
 from local.stack import OPERATOR_ID, Stack
-from shared.bitvavo import Answer, BitvavoOrders, BitvavoReadonly, KeyPair, open_http
-from shared.database import Database
+from shared.bitvavo import Answer, BitvavoReadonly, KeyPair, open_http
 from shared.environment import TradingMode
-from shared.errors import DatabaseRefused, DatabaseUnavailable
 from shared.log import configure
+from tests.cleanup.short_way import TRADE_KEYS, ShortWay, Times, asked
 from tests.database.harness import POLICY, Caller, TestDatabase, body, opened, record
 
-TRADE_KEYS = KeyPair(TRADE_KEY, SecretStr(TRADE_SECRET))
 MINUTE = 60.0
-_REFUSED = re.compile(r"PT\d{3}|2[23][0-9A-Z]{3}")
-
-
-@dataclass
-class Times:
-    """True time, and how far the clocks of database and function are off from it."""
-
-    true_ns: int
-    database_off_ms: int = 0
-    function_off_ms: int = 0
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, for everybody."""
-        self.true_ns += int(seconds * 1_000_000_000)
-
-    def monotonic(self) -> float:
-        """Seconds that nobody can set."""
-        return self.true_ns / 1_000_000_000
-
-    def function_ms(self) -> int:
-        """What the function's own clock shows, Unix ms."""
-        return self.true_ns // NS_PER_MS + self.function_off_ms
-
-    def database_time(self) -> datetime:
-        """What the database's clock shows."""
-        ms = self.true_ns // NS_PER_MS + self.database_off_ms
-        return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-class ShortWay(Database):
-    """The same RPCs as the same role, without HTTP; before each call the database's clock is set."""
-
-    def __init__(self, database: TestDatabase, times: Times, caller: Caller) -> None:
-        self._database = database
-        self._times = times
-        self._caller = caller
-        self._lock = Lock()
-        self.calls: list[str] = []
-
-    def call(self, rpc: str, **params: object) -> Any:
-        """Like `Database.call`, with the same exceptions."""
-        with self._lock:
-            self.calls.append(rpc)
-            self._database.set_clock(self._times.database_time())
-            names = psycopg.sql.SQL(", ").join(
-                psycopg.sql.SQL("{} => {}").format(
-                    psycopg.sql.Identifier(name), psycopg.sql.Placeholder(name)
-                )
-                for name in params
-            )
-            query = psycopg.sql.SQL("select public.{}({})").format(psycopg.sql.Identifier(rpc), names)
-            try:
-                row = self._caller.connection.execute(
-                    query, {k: _plain(v) for k, v in params.items()}
-                ).fetchone()
-            except psycopg.Error as error:
-                code = error.sqlstate or ""
-                if _REFUSED.fullmatch(code):
-                    said = error.diag.message_primary or rpc
-                    raise DatabaseRefused(code, said, error.diag.message_detail, None) from error
-                raise DatabaseUnavailable(f"{rpc} failed in the database with {code}: {error}") from error
-        assert row is not None
-        return row[0]
-
-
-def _plain(value: object) -> object:
-    return Jsonb(value) if isinstance(value, (dict, list)) else value
+_PATIENCE_S = 30.0
+"""Longer than in production: while an answer is held, the test does other things."""
 
 
 @dataclass
@@ -132,6 +61,8 @@ class Simulation:
     http: httpx.Client
     service: Caller
     keys: KeyPair = TRADE_KEYS
+    notices: list[str] = field(default_factory=list)
+    """What execute told a person."""
 
     # Time
 
@@ -149,11 +80,16 @@ class Simulation:
         """What the exchange's clock shows, Unix ms."""
         return self.exchange.clock.now().shown_ms
 
-    def fail(self, name: str, on: str, **fields: object) -> None:
+    def fail(self, name: str, on: str, **fields: object) -> Fault[ExchangeFaultRequest]:
         """From now on, calls of the exchange meet this fault."""
-        self.faults.add(
+        return self.faults.add(
             ExchangeFaultRequest.model_validate({"name": name, "on": on, "count": None, **fields})
         )
+
+    def lag(self, ms: int) -> None:
+        """From now on, look-ups and lists show what was so long ago."""
+        for on in ("GET /order*", "GET /trades"):
+            self.fail("lag", on, ms=ms)
 
     # Approving and sending
 
@@ -239,6 +175,11 @@ class Simulation:
         assert isinstance(order, dict)
         return order
 
+    def rest(self, execution: Mapping[str, Any]) -> dict[str, Any]:
+        """The order rests at the exchange against expectation, far from the price."""
+        low = int(Decimal(json.loads(execution["request"]["body"])["price"]) * 7 / 10)
+        return self.appear(execution, timeInForce="GTC", price=str(low))
+
     def record(self, execution: Mapping[str, Any], outcome: str, **changed: Any) -> dict[str, Any]:
         """Record a result as execute does."""
         self.sync()
@@ -260,7 +201,7 @@ class Simulation:
             now_ms=self.times.function_ms,
             monotonic=self.times.monotonic,
             sleep=self.times.advance,
-            notify=lambda _: None,
+            notify=self.notices.append,
         )
         return execute(trader, owner, Approval(proposal, override_cooldown=False, override_anti_flip=False))
 
@@ -298,17 +239,7 @@ class Simulation:
         self, *, keys: KeyPair | None = None, url: str | None = None, operator_id: int = OPERATOR_ID
     ) -> AskedExchange:
         """The exchange as one run sees it; with other keys, at another address."""
-        keys, url = keys or self.keys, url or self.url
-        clock = BitvavoReadonly(self.http, url, None, self.times.function_ms, monotonic=self.times.monotonic)
-        return AskedExchange(
-            clock,
-            BitvavoOrders(self.http, url, keys, operator_id, monotonic=self.times.monotonic),
-            operator_id=operator_id,
-            fingerprint=keys.fingerprint,
-            address=url,
-            seconds=45.0,
-            monotonic=self.times.monotonic,
-        )
+        return asked(self.http, url or self.url, keys or self.keys, self.times, operator_id)
 
     def settle(self, *, minutes: float = 1.0, most: int = 200, **options: Any) -> int:
         """Run cleanup, minutes apart, until nothing is left to learn; how many runs that took."""
@@ -392,6 +323,9 @@ class Simulation:
     def disagreements(self) -> list[str]:
         """Where the database does not say what the exchange's record says; empty when all is well."""
         found: list[str] = []
+        accepted: dict[str, list[Accepted]] = defaultdict(list)
+        for one in self.exchange.record:
+            accepted[str(one.client_order_id)].append(one)
         for (row,) in self.db.rows(
             "select to_jsonb(execution) from public.trade_executions as execution where mode = 'live'"
         ):
@@ -404,11 +338,13 @@ class Simulation:
                 """,
                 row["id"],
             )
-            found += self._differences(row, history)
+            found += self._differences(row, history, accepted[row["id"]])
         return found
 
-    def _differences(self, row: Mapping[str, Any], history: list[tuple[Any, ...]]) -> Iterator[str]:
-        orders = [self.exchange.order_of(one) for one in self.orders(row["id"])]
+    def _differences(
+        self, row: Mapping[str, Any], history: list[tuple[Any, ...]], accepted: list[Accepted]
+    ) -> Iterator[str]:
+        orders = [self.exchange.order_of(one) for one in accepted]
         said = f"execution {row['id']} is {row['status']}"
         if not orders:
             if row["status"] not in ("NOT_PLACED", "REJECTED") or history:
@@ -446,7 +382,7 @@ def simulation(server: Stack, *, seed: int = 1, mutant: str | None = None) -> It
             times = Times(int(db.now.timestamp()) * 1_000_000_000)
             exchange = create_exchange(clock=Clock(lambda: times.true_ns), candles=None, seed=seed)
             faults: FaultPlan[ExchangeFaultRequest] = FaultPlan()
-            with serving(create_app(exchange, faults)) as address, open_http(5.0) as http:
+            with serving(create_app(exchange, faults)) as address, open_http(_PATIENCE_S) as http:
                 db.do(
                     "update public.trading_controls set trade_key_fingerprint = %s where singleton",
                     TRADE_KEYS.fingerprint,

@@ -11,6 +11,8 @@ from functions.execute.protocol import ChecksFailed, Settled
 from local.exchange.foreign import ForeignOrders, place_foreign
 from local.stack import OPERATOR_ID
 from tests.cleanup.simulated import MINUTE, Simulation
+from tests.database.acts import background
+from tests.worker import wait_until
 
 
 def _foreign(sim: Simulation, operator_id: int, **fields: object) -> str:
@@ -23,12 +25,45 @@ def _foreign(sim: Simulation, operator_id: int, **fields: object) -> str:
 
 
 def test_executes_own_answer_after_the_conclusion_wins(sim: Simulation) -> None:
-    """NOT_PLACED was concluded, then the answer arrives: FILLED, in the history, counted, audited, halted."""
-    execution = sim.absent()
-    order = sim.appear(execution)
-    answer = sim.record(execution, "placed", p_order=order)
-    assert answer["outcome"] == "contradicted"
-    _ends_as_the_exchange_says(sim, execution["user_id"])
+    """While execute waits for its answer, cleanup concludes NOT_PLACED; then the answer is: filled."""
+    owner = sim.owner()
+    proposal = sim.proposal(owner)
+    sim.lag(10**9)
+    held = sim.fail("hold_answer", "POST /order", count=1)
+    with background(lambda: sim.approve(owner, proposal)) as approving:
+        wait_until(lambda: held.held == 1)
+        for _ in range(2):
+            sim.advance(2 * MINUTE)
+            sim.clean_up()
+        assert sim.db.one("select status from public.trade_executions") == "NOT_PLACED"
+        held.release()
+        settled = approving.result()
+    assert isinstance(settled, Settled)
+    assert (settled.execution.status, settled.recorded) == ("FILLED", True)
+    assert [str(settled.execution.id) in notice for notice in sim.notices] == [True]
+    sim.faults.clear()
+    _ends_as_the_exchange_says(sim, owner)
+    later = sim.owner()
+    assert sim.refused_with(later, sim.proposal(later)) == {"TRADING_HALTED"}
+
+
+def test_a_lost_answer_whose_order_comes_up_after_the_conclusion_wins(sim: Simulation) -> None:
+    """Execute never got its answer, no list shows the order for minutes; then one does: a fact wins."""
+    owner = sim.owner()
+    proposal = sim.proposal(owner)
+    sim.lag(10**9)
+    sim.fail("drop_answer", "POST /order", count=1)
+    settled = sim.approve(owner, proposal)
+    assert isinstance(settled, Settled)
+    assert settled.execution.status == "UNKNOWN"
+    for _ in range(2):
+        sim.advance(2 * MINUTE)
+        sim.clean_up()
+    assert sim.db.one("select status from public.trade_executions") == "NOT_PLACED"
+    sim.faults.clear()
+    sim.advance(MINUTE)
+    assert str(settled.execution.id) in (sim.clean_up().message() or "")
+    _ends_as_the_exchange_says(sim, owner)
 
 
 def test_an_order_that_comes_up_after_the_conclusion_wins(sim: Simulation) -> None:
@@ -84,8 +119,7 @@ def test_asking_for_a_fee_that_never_settles_gets_rare(sim: Simulation) -> None:
 def test_a_resting_order_is_cancelled_and_its_fills_are_kept(sim: Simulation) -> None:
     """An order that rests against expectation is cancelled; its end is recorded from what look-ups show."""
     execution = sim.claimed()
-    low = int(Decimal(json.loads(execution["request"]["body"])["price"]) * 7 / 10)
-    sim.appear(execution, timeInForce="GTC", price=str(low))
+    sim.rest(execution)
     sim.advance(MINUTE)
     summary = sim.clean_up()
     assert sim.status(execution) == "CANCELED"
@@ -182,13 +216,15 @@ def test_an_owners_manual_order_is_nobodys_business(sim: Simulation, operator_id
 
 def test_lag_alone_never_halts(sim: Simulation) -> None:
     """Approvals go on while lists and look-ups lag 30 s: nothing is contradicted, and nothing stops."""
-    sim.fail("lag", "GET /order*", ms=30_000)
-    sim.fail("lag", "GET /trades", ms=30_000)
+    sim.lag(30_000)
     for number in range(12):
-        execution = sim.claimed()
-        order = sim.placed(execution)
+        owner = sim.owner()
         if number % 2:
-            sim.record(execution, "placed", p_order=order)
+            # Its answer is lost, and execute's own look-ups come too early to see it.
+            sim.fail("drop_answer", "POST /order", count=1)
+        settled = sim.approve(owner, sim.proposal(owner, market=("BTC-EUR", "ETH-EUR")[number % 3 % 2]))
+        assert isinstance(settled, Settled)
+        assert settled.execution.status == ("UNKNOWN" if number % 2 else "FILLED")
         sim.advance(7)
         if number % 3 == 0:
             sim.clean_up()

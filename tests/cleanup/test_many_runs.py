@@ -1,21 +1,17 @@
-"""Runs may overlap, a backlog drains within its share, and a dead cleanup does not go unnoticed."""
+"""Runs may overlap, a dead cleanup does not go unnoticed, and who keeps failing is halted."""
 
 from __future__ import annotations
 
-import tracemalloc
 from collections import Counter
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
-from psycopg.types.json import Jsonb
 
 from functions.cleanup.run import run
 from functions.cleanup.summary import Summary
-from local.exchange.keys import OWNER
-from local.exchange.limits import Limits
-from tests.cleanup.simulated import MINUTE, Deploy, ShortWay, Simulation
+from local.stack import OPERATOR_ID
+from tests.cleanup.short_way import ShortWay
+from tests.cleanup.simulated import MINUTE, Deploy, Simulation
 from tests.database.acts import at_once
 from tests.database.contents import contents
 
@@ -44,6 +40,27 @@ def test_a_second_run_changes_nothing_and_asks_nothing(sim: Simulation) -> None:
     again = sim.clean_up()
     assert contents(sim.db) == before
     assert (again.points_spent, again.executions.total(), again.events_sealed) == (0, 0, 0)
+
+
+def test_what_is_open_is_looked_up_before_what_is_final(sim: Simulation) -> None:
+    """An owner waits for an open execution: it comes before older ones whose fees may still settle."""
+    executions = []
+    for number in range(4):
+        executions.append(sim.claimed())
+        if number in (0, 2):
+            sim.record(executions[-1], "placed", p_order=sim.placed(executions[-1]))
+        sim.advance(1)
+    sim.advance(MINUTE)
+    begun = sim.service.call(
+        "begin_cleanup",
+        p_instance_id="test",
+        p_mode="live",
+        p_operator_id=OPERATOR_ID,
+        p_trade_key_fingerprint=sim.keys.fingerprint,
+        p_limit=3,
+    )
+    leased = [execution["id"] for execution in begun["executions"]]
+    assert leased == [executions[number]["id"] for number in (1, 3, 0)]
 
 
 def test_four_runs_at_once_do_the_work_of_one(deploy: Deploy) -> None:
@@ -75,134 +92,6 @@ def _settled_by(sim: Simulation, runs: int) -> tuple[int, Counter[str]]:
         points += sum(summary.points_spent for summary in summaries)
     events = sim.db.rows("select event, count(*) from public.audit_events group by event")
     return points, Counter(dict(events))
-
-
-# A backlog
-
-
-def _backlog(sim: Simulation, size: int, apart_s: float) -> list[UUID]:
-    """So many orders that execute sent and never recorded, oldest first, and time enough since."""
-    owner = sim.owner()
-    ids = []
-    price = sim.exchange.engine.book("BTC-EUR", sim.exchange.clock.now())[1][0].price
-    sim.exchange.engine.makers["BTC-EUR"].pinned_price = price
-    template = sim.claimed(owner)
-    columns = "user_id, mode, operator_id, trade_key_fingerprint, exchange_url, market, side, order_value,"
-    columns += (
-        " policy_hash, policy_snapshot, checks, override_cooldown, override_anti_flip, access_window_ms"
-    )
-    sim.exchange.engine.deposit(OWNER, "EUR", Decimal(20 * size))
-    for _ in range(size):
-        sim.times.advance(apart_s)
-        sim.sync()
-        proposal = sim.db.proposal(owner, reference_price=price)
-        body = template["request"]["body"].replace(
-            template["id"], str(sim.db.one("select interlock.execution_id(%s)", proposal))
-        )
-        with sim.db.admin.transaction():
-            sim.db.do("update public.trade_proposals set status = 'EXECUTING' where id = %s", proposal)
-            sim.db.do(
-                f"""
-                insert into public.trade_executions (
-                    id, proposal_id, idempotency_key, attempt_id, status, request, claimed_at,
-                    access_timestamp, next_check_at, {columns}
-                )
-                select
-                    interlock.execution_id(%s), %s, %s, gen_random_uuid(), 'CLAIMED', %s, interlock.clock(),
-                    %s, interlock.clock() + interval '5 seconds', {columns}
-                from public.trade_executions where id = %s
-                """,  # noqa: S608 - names of columns, from above
-                proposal,
-                proposal,
-                str(proposal),
-                Jsonb({"method": "POST", "path": "/v2/order", "body": body}),
-                sim.exchange_ms,
-                template["id"],
-            )
-        execution = {
-            "id": sim.db.one("select interlock.execution_id(%s)", proposal),
-            "request": {"body": body},
-        }
-        sim.appear(execution)
-        ids.append(execution["id"])
-    return ids
-
-
-def _drain(sim: Simulation, size: int) -> list[Summary]:
-    """One run a minute until the backlog is settled."""
-    runs: list[Summary] = []
-    while sim.db.one("select count(*) from public.trade_executions where status = 'CLAIMED'"):
-        assert len(runs) < size / 50 + 10
-        runs.append(sim.clean_up())
-        sim.advance(MINUTE)
-    return runs
-
-
-def _drains_in_order(deploy: Deploy, size: int, apart_s: float) -> int:
-    """Let a backlog drain; the peak of memory, in bytes."""
-    with deploy() as sim:
-        sim.exchange.limits = _Watched()
-        ids = _backlog(sim, size, apart_s)
-        # Compared until now: what is older is found by look-ups alone.
-        sim.db.do("update interlock.market_marks set read_to = interlock.clock() where true")
-        sim.advance(MINUTE)
-        tracemalloc.start()
-        runs = _drain(sim, size)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert sim.state == "ACTIVE"
-        first = sim.db.rows(
-            """
-            select execution_id from public.audit_events where event = 'EXECUTION_FILLED'
-            order by at, (select claimed_at from public.trade_executions as e where e.id = execution_id)
-            """
-        )
-        # The comparison settles those of its last ten minutes, whatever waits before them.
-        waited = dict.fromkeys(ids[: -int(700 / apart_s)])
-        assert [row[0] for row in first if row[0] in waited] == list(waited)
-        assert sim.exchange.limits.most <= 500
-        assert all(summary.points_spent <= (summary.points_allowed or 0) <= 500 for summary in runs)
-        assert all(summary.as_json()["exchange"] for summary in runs)
-        return peak
-
-
-class _Watched(Limits):
-    """Remembers the most points that were left over, minute by minute."""
-
-    most = 0
-
-    def spend(self, who: str, signed: bool, weight: int, now_ms: int) -> dict[str, str]:
-        headers = super().spend(who, signed, weight, now_ms)
-        if signed:
-            self.most = max(self.most, self._accounts[who].spent)
-        return headers
-
-
-def test_a_backlog_is_worked_off_oldest_first_within_half_of_the_limit(deploy: Deploy) -> None:
-    """Look-ups begin with the oldest execution; no minute spends more than half of its points."""
-    with deploy() as sim:
-        sim.exchange.limits = watched = _Watched()
-        ids = _backlog(sim, 300, 1.0)
-        sim.advance(MINUTE)
-        summary = sim.clean_up()
-        checked = {
-            row[0] for row in sim.db.rows("select id from public.trade_executions where check_attempts > 0")
-        }
-        oldest = [identifier for identifier in ids if identifier in checked]
-        assert oldest == ids[: len(oldest)]
-        assert 0 < summary.points_spent <= watched.most <= 500
-        assert summary.as_json()["exchange"]["points_spent"] == summary.points_spent  # type: ignore[index]
-        _drain(sim, 300)
-        assert watched.most <= 500
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-def test_a_backlog_of_10_000_drains_in_the_memory_of_1_000(deploy: Deploy) -> None:
-    """Ten times the backlog takes ten times the runs, half of the limit, and at most 1.1 times the memory."""
-    small = _drains_in_order(deploy, 1_000, 7.0)
-    large = _drains_in_order(deploy, 10_000, 7.0)
-    assert large <= small * 1.1, (small, large)
 
 
 # A cleanup that is dead

@@ -17,7 +17,7 @@ from local.processes import Child
 from local.stack import REPOSITORY
 from local.world import World
 from tests.people import OPEN_POLICY, People
-from tests.scan.worker import a_worker
+from tests.worker import a_worker
 
 LLMOCK = shutil.which("llmock", path=str(Path(sys.executable).parent))
 
@@ -67,7 +67,7 @@ def test_chaos_at_the_model_stays_inside_budget_and_policy(place: World, people:
     replies = [{"type": "reply", "text": said, "times": 8} for said in SAYS]
     httpx.post(f"{chaos}/_llmock/scenario", json={"behaviors": replies}, trust_env=False).raise_for_status()
 
-    with a_worker(place, f"{chaos}/v1") as worker:
+    with a_worker(place, model_url=f"{chaos}/v1") as worker:
         summary = worker.tick().result(60).json()
 
     assert summary["claimed"] == sum(summary["endings"].values()) == JOBS

@@ -15,7 +15,7 @@ from local.model import Decision, create_app
 from local.owner import Owner
 from local.world import World
 from tests.people import People
-from tests.scan.worker import ASK, Worker, a_worker, wait_until
+from tests.worker import ASK, Worker, a_worker, wait_until
 
 POINTS = [
     pytest.param("reserve_gpt_call", "hold_request", [], id="before the reservation"),
@@ -42,7 +42,7 @@ def model() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def next_worker(place: World, model: str) -> Iterator[Worker]:
     """A worker that nothing happens to."""
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         yield worker
 
 
@@ -72,7 +72,7 @@ def test_a_killed_tick_is_made_up_for_by_the_next(
 ) -> None:
     """Once the lease is over another tick scans the job: one proposal, and the lost call still counts."""
     owner, job = people.scanned_owner()
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         worker.held_at(call, fault)
         worker.kill()
     assert calls(owner) == left
@@ -96,7 +96,7 @@ def test_a_tick_killed_after_its_finish_is_finished(
 ) -> None:
     """The finish was one transaction: the proposal is there, the job is released, nothing is done again."""
     owner, _ = people.scanned_owner()
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         worker.held_at("finish_scan", "hold_answer")
         worker.kill()
 
@@ -111,7 +111,7 @@ def test_a_tick_killed_with_its_claim_loses_no_job(
 ) -> None:
     """A claim whose answer never arrived holds the job for one lease and no longer."""
     owner, job = people.scanned_owner()
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         worker.held_at("claim_due_scan_jobs", "hold_answer")
         worker.kill()
     next_worker.tick().result(60)
@@ -128,7 +128,7 @@ def test_a_job_that_kills_its_worker_counts_as_failing(
 ) -> None:
     """A crash in the middle is a failure of the job, until a scan succeeds."""
     owner, job = people.scanned_owner()
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         worker.held_at(ASK, "hold_answer")
         worker.kill()
     expire(database, job)
@@ -145,7 +145,7 @@ def test_an_answer_that_outlived_its_lease_keeps_its_tokens_and_proposes_nothing
 ) -> None:
     """The late worker's tokens are settled; the one proposal is that of the worker that holds the job."""
     owner, job = people.scanned_owner()
-    with a_worker(place, model) as worker:
+    with a_worker(place, model_url=model) as worker:
         fault = worker.held_at(ASK, "hold_answer")
         expire(database, job)
         next_worker.tick().result(60)

@@ -10,7 +10,7 @@ import pytest
 
 from local.world import World
 from tests.people import OPEN_POLICY, People
-from tests.scan.worker import Worker, a_worker
+from tests.worker import Worker, a_worker
 
 
 def policy(hourly: int) -> dict[str, Any]:

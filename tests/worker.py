@@ -1,4 +1,4 @@
-"""A worker of the scan that can be stopped at any point: its own process, with proxies before its servers."""
+"""A function that can be stopped at any point: its own process, with proxies before its servers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASK = "POST /v1/chat/completions"
 
 @dataclass
 class Worker:
-    """A served `scan_tick` of its own. `faults` strike RPCs by name and the model by `ASK`."""
+    """A served function of its own. `faults` strike RPCs by name, the servers by method and path."""
 
     child: Child
     address: str
@@ -33,11 +33,11 @@ class Worker:
     threads: ThreadPoolExecutor
 
     def tick(self) -> Future[httpx.Response]:
-        """Start a tick, as the scheduler does."""
+        """Start a run, as the scheduler does."""
         return self.threads.submit(httpx.post, self.address, json={}, timeout=120.0, trust_env=False)
 
     def held_at(self, call: str, name: str) -> Fault[FaultRequest]:
-        """Start a tick and wait until this call is held.
+        """Start a run and wait until this call is held.
 
         By a `hold_request` it is held before it is carried out, by a `hold_answer` after.
         """
@@ -52,21 +52,25 @@ class Worker:
 
 
 @contextmanager
-def a_worker(place: World, model_url: str | None = None) -> Iterator[Worker]:
+def a_worker(place: World, function: str = "scan_tick", *, model_url: str | None = None) -> Iterator[Worker]:
     """A worker over the world's stack and exchange, with the world's model or another one."""
     with ExitStack() as stack:
         faults: FaultPlan[FaultRequest] = FaultPlan()
         threads = stack.enter_context(ThreadPoolExecutor(32))
-        supabase = stack.enter_context(serving(create_app(place.stack.supabase_url, faults)))
-        behind = (model_url or str(place.model_url)).removesuffix("/v1")
-        model = stack.enter_context(serving(create_app(behind, faults)))
+
+        def before(address: str) -> str:
+            return stack.enter_context(serving(create_app(address, faults)))
+
+        supabase = before(place.stack.supabase_url)
+        model = before((model_url or str(place.model_url)).removesuffix("/v1"))
+        exchange = before(place.exchange_url.removesuffix("/v2"))
         port = free_port()
-        environ = environment("scan_tick", place.stack, place.exchange_url, f"{model}/v1", Options())
+        environ = environment(function, place.stack, f"{exchange}/v2", f"{model}/v1", Options())
         child = Child.start(
             f"worker-{uuid4().hex[:8]}",
             [
                 *(sys.executable, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)),
-                *("--source", "functions/scan_tick/main.py", "--target", "scan_tick"),
+                *("--source", f"functions/{function}/main.py", "--target", function),
             ],
             folder=place.stack.folder,
             environ=environ | {"SUPABASE_URL": supabase, "THREADS": "32"},
