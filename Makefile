@@ -42,7 +42,7 @@ lint: setup ## formatting, lint, types, import walls, shell, SQL, workflow
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/shellcheck .ci/run local/*.sh
+	@.venv/bin/shellcheck .ci/run interlock local/*.sh
 	@.venv/bin/zizmor --offline --quiet .github
 	@node_modules/.bin/action-validator .github/workflows/ci.yml
 	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql supabase/rollback/*.sql

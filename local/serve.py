@@ -67,7 +67,7 @@ def variables(place: World) -> str:
         "CLEANUP_URL": place.functions["cleanup"],
         "EXCHANGE_URL": place.exchange_url,
     }
-    return "".join(f"{name}={value}\n" for name, value in environ.items())
+    return "".join(f"export {name}={value}\n" for name, value in environ.items())
 
 
 def _introduce(place: World, options: Options) -> None:
@@ -86,10 +86,15 @@ def _introduce(place: World, options: Options) -> None:
         ("publishable key", place.stack.publishable_key),
         ("owner", owner.email),
         ("password", f"{owner.password}  (shown this once)"),
-        ("variables", str(VARIABLES.relative_to(REPOSITORY))),
     ]
     print("\n".join(f"  {name:<16} {value}" for name, value in lines))
-    print("Ctrl-C stops everything.\n", flush=True)
+    print(
+        "In another terminal:\n"
+        f"  . {VARIABLES.relative_to(REPOSITORY)}\n"
+        f"  ./interlock login {owner.email}\n"
+        "Ctrl-C stops everything.\n",
+        flush=True,
+    )
 
 
 def _keep_schedule(place: World, stopped: threading.Event) -> None:

@@ -1,0 +1,265 @@
+"""What people see: tables and lines as wide as the terminal, and nothing that could steer it."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cli.sentences import instant, why
+
+_WIDTH_WITHOUT_TERMINAL = 118
+_SHORT_ID = 8
+
+
+def console() -> Console:
+    """A console that colours on a terminal alone, and not with NO_COLOR."""
+    made = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    if not made.is_terminal and not os.environ.get("COLUMNS"):
+        made.width = _WIDTH_WITHOUT_TERMINAL
+    return made
+
+
+def clean(value: object) -> str:
+    """Text from elsewhere without what a terminal obeys: a model's rationale may hold anything."""
+    return "".join("�" if unicodedata.category(sign)[0] == "C" else sign for sign in str(value))
+
+
+def heading(text: str) -> RenderableType:
+    return Text(f"\n{text}", style="bold")
+
+
+def line(text: str, style: str = "") -> RenderableType:
+    return Text(clean(text), style=style)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Names and what they are, one a line."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, clean(value))
+    return table
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+    made = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
+    for head in heads:
+        made.add_column(head, overflow="fold")
+    for row in rows:
+        made.add_row(*map(clean, row))
+    return made
+
+
+def short(identity: object) -> str:
+    """The beginning of an id, which commands take as well."""
+    return str(identity)[:_SHORT_ID]
+
+
+def eur(amount: object) -> str:
+    """`1,234.50 EUR`; a dash for nothing."""
+    try:
+        value = Decimal(str(amount))
+        told = f"{value:,.2f}" if value == value.quantize(Decimal("0.01")) else f"{value.normalize():,f}"
+    except InvalidOperation:
+        return "-" if amount is None else str(amount)
+    return f"{told} EUR"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    left = max(0, int(seconds))
+    if left < 120:
+        return f"{left} s"
+    minutes = left // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
+
+
+def until(at: object, now: str) -> str:
+    """How long until an instant, on the clock of whoever said what now is."""
+    try:
+        return span((datetime.fromisoformat(str(at)) - datetime.fromisoformat(now)).total_seconds())
+    except ValueError:
+        return clean(at)
+
+
+def order(row: Mapping[str, Any]) -> str:
+    """What a proposal or an execution asks for."""
+    amount = (
+        eur(row.get("amount_quote"))
+        if row.get("side") == "buy"
+        else f"{row.get('amount')} {row.get('asset')}"
+    )
+    limit = f", limit {eur(row.get('limit_price'))}" if row.get("limit_price") else ""
+    return f"{row.get('side')} {amount} of {row.get('market')}{limit}"
+
+
+def proposals(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableType]:
+    """Pending proposals, each with the model's reason under it."""
+    if not rows:
+        return [line("No proposal is pending.")]
+    made: list[RenderableType] = []
+    for row in rows:
+        made.append(
+            facts(
+                [
+                    ("proposal", f"{short(row.get('id'))}  {order(row)}"),
+                    (
+                        "expires",
+                        f"in {until(row.get('expires_at'), now)}, at {instant(str(row.get('expires_at')))}",
+                    ),
+                    ("proposed at", f"{eur(row.get('reference_price'))}, confidence {row.get('confidence')}"),
+                    ("because", str(row.get("rationale"))),
+                ]
+            )
+        )
+        made.append(Text(""))
+    return made
+
+
+def executions(rows: Sequence[Mapping[str, Any]], now: str) -> RenderableType:
+    return table(
+        ("execution", "proposal", "order", "status", "filled", "fee", "claimed"),
+        [
+            (
+                short(row.get("id")),
+                short(row.get("proposal_id")),
+                f"{row.get('side')} {row.get('market')}",
+                " ".join(str(row[name]) for name in ("status", "error_code") if row.get(name)),
+                _filled(row),
+                f"{row.get('fee') or '-'} {row.get('fee_currency') or ''}".strip(),
+                f"{_ago(row.get('claimed_at'), now)} ago",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _filled(row: Mapping[str, Any]) -> str:
+    return f"{row.get('filled_amount') or 0} for {eur(row.get('filled_amount_quote') or 0)}"
+
+
+def _ago(at: object, now: str) -> str:
+    return until(now, str(at))
+
+
+def refusal(checks: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """Each failed check with its sentence, and how many were left undecided because of them."""
+    failed = [check for check in checks if check.get("verdict") == "FAILED"]
+    left = sum(check.get("verdict") == "NOT_EVALUATED" for check in checks)
+    made = [
+        table(("check", "code", "why"), [(str(c.get("check")), str(c.get("code")), why(c)) for c in failed])
+    ]
+    if left:
+        made.append(Padding(line(f"{left} more checks were not evaluated because of that.", "dim"), (0, 2)))
+    return made
+
+
+def fate(row: Mapping[str, Any]) -> str:
+    """What became of an execution, in a sentence."""
+    asset = str(row.get("asset") or str(row.get("market")).partition("-")[0])
+    done = "bought" if row.get("side") == "buy" else "sold"
+    filled = f"{done} {row.get('filled_amount') or 0} {asset} for {eur(row.get('filled_amount_quote') or 0)}"
+    fee = f", fee {row.get('fee') or 0} {row.get('fee_currency') or 'EUR'}"
+    match row.get("status"):
+        case "FILLED":
+            return f"Filled: {filled}{fee}."
+        case "PARTIALLY_FILLED" | "OPEN":
+            return f"The order is at the exchange; so far {filled}{fee}."
+        case "CANCELED" if Decimal(str(row.get("filled_amount") or 0)) > 0:
+            return f"Filled in part, the rest was cancelled: {filled}{fee}."
+        case "CANCELED":
+            return "The exchange cancelled the order: nothing could be filled within the price allowed."
+        case "DRY_RUN":
+            return "Dry run: every check passed, and the order that would have been sent is recorded."
+        case "REJECTED":
+            return f"The exchange refused the order with code {row.get('error_code')}: nothing was placed."
+        case "NOT_PLACED":
+            return f"Claimed, but no order was placed ({row.get('error_code')})."
+        case "CLAIMED":
+            return "The proposal is being executed just now. Ask again in a few seconds."
+        case _:
+            return (
+                "The order was sent and its fate is not known yet. Cleanup settles it within minutes: "
+                "./interlock status. Place nothing by hand."
+            )
+
+
+def status(told: Mapping[str, Any]) -> list[RenderableType]:
+    """The whole status, section by section."""
+    now = str(told["now"])
+    unsettled, last = told["unsettled_executions"], told["last_execution"]
+    made = [
+        facts(_trading(told) + _today(told)),
+        heading("Pending proposals"),
+        *proposals(told["pending_proposals"], now),
+    ]
+    if told["windows"]:
+        made += [
+            heading("Cooldowns and windows"),
+            table(
+                ("asset", "no trade for", "no buy for", "no sell for"),
+                [
+                    (str(window["asset"]), *(_left(window.get(name), now) for name in _WINDOWS))
+                    for window in told["windows"]
+                ],
+            ),
+        ]
+    if unsettled:
+        made += [heading("Unsettled executions"), executions(unsettled, now)]
+    if last:
+        made += [heading("Last execution"), executions([last], now)]
+    return made
+
+
+_WINDOWS = ("cooldown_until", "no_buy_until", "no_sell_until")
+
+
+def _left(at: object, now: str) -> str:
+    return "-" if at is None else until(at, now)
+
+
+def _trading(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    trading, compared = told["trading"], told["reconciliation"]
+    rows = [("trading", f"{trading['state']}, {trading['mode']}")]
+    for whose, state, reason in (
+        ("yours", trading["owner_state"] or "none: set a policy first", trading["owner_reason"]),
+        ("everybody's", trading["global_state"], trading["global_reason"]),
+    ):
+        rows.append((f"  {whose}", state if state == "ACTIVE" or not reason else f"{state}: {reason}"))
+    age = "not yet" if compared["age_seconds"] is None else f"{span(int(compared['age_seconds']))} ago"
+    stale = "; too long ago, so no live order is claimed: is cleanup running?" if compared["stale"] else ""
+    return [*rows, ("compared", f"orders with approvals {age}{stale}")]
+
+
+def _today(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    today, budget = told["today"], told["model_budget"]
+    return [
+        (
+            "today (UTC)",
+            f"{today['trades']} of {today['trades_limit'] or '-'} trades, "
+            f"{eur(today['value_eur'])} of {eur(today['value_limit_eur'])}",
+        ),
+        (
+            "account",
+            f"{eur(today['account_value_eur'])} of {eur(today['account_value_limit_eur'])} today, "
+            f"one order up to {eur(today['account_order_limit_eur'])}",
+        ),
+        (
+            "model calls",
+            f"{budget['daily_used']} of {budget['daily_limit'] or '-'} today, "
+            f"{budget['hourly_used']} of {budget['hourly_limit'] or '-'} in the last hour",
+        ),
+    ]

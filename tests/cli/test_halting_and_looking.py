@@ -1,0 +1,307 @@
+"""Halting tries hard, resuming looks first, and what is shown is plain text as wide as the terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cli import commands
+from tests.cli.conftest import PROPOSAL, CommandLine, Deployment
+from tests.loopback import HANG_UP, Reply
+
+pytestmark = pytest.mark.unit
+
+STATE = "/rest/v1/rpc/set_trading_state"
+POLICIES = "/rest/v1/trading_policies"
+CONTROLS = "/rest/v1/trading_controls"
+HALT_ALL = "/rest/v1/rpc/halt_trading"
+SET_CONTROLS = "/rest/v1/rpc/set_trading_controls"
+AT = "2026-11-24 09:00:00.5+00"
+OWN = {"trading_state": "HALTED", "state_reason": "three refusals", "version": 4, "updated_at": AT}
+ALL = {"trading_state": "HALTED", "reason": "an intruder", "mode": "live", "version": 9, "updated_at": AT}
+
+
+def status(**changes: object) -> dict[str, Any]:
+    """A status as execute answers it."""
+    return {
+        "now": "2026-11-24T09:00:00+00:00",
+        "trading": {
+            "state": "ACTIVE",
+            "mode": "live",
+            "owner_state": "ACTIVE",
+            "owner_reason": "",
+            "global_state": "ACTIVE",
+            "global_reason": "",
+        },
+        "reconciliation": {"age_seconds": "38", "stale": False},
+        "today": {
+            "trades": "1",
+            "trades_limit": "5",
+            "value_eur": "147.52",
+            "value_limit_eur": "1000",
+            "account_value_eur": "147.52",
+            "account_value_limit_eur": "5000",
+            "account_order_limit_eur": "1000",
+        },
+        "model_budget": {"daily_used": "1", "daily_limit": "20", "hourly_used": "1", "hourly_limit": "4"},
+        "windows": [],
+        "pending_proposals": [],
+        "unsettled_executions": [],
+        "last_execution": None,
+        "policy": None,
+        **changes,
+    }
+
+
+def proposal(**changes: object) -> dict[str, Any]:
+    return {
+        "id": PROPOSAL,
+        "market": "BTC-EUR",
+        "asset": "BTC",
+        "side": "buy",
+        "amount": None,
+        "amount_quote": "149.00",
+        "limit_price": None,
+        "reference_price": "62355",
+        "confidence": "79.80",
+        "expires_at": "2026-11-24T09:12:30+00:00",
+        "rationale": "it is cheap",
+        **changes,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "HALT_AGAIN_AFTER_S", (0.0, 0.0))
+
+
+@pytest.fixture
+def operator(interlock: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Nobody is signed in, but the secret key is there."""
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "sb_secret_canary")
+    return interlock
+
+
+def test_a_halt_is_tried_again_until_it_is_known(owner: CommandLine, deployment: Deployment) -> None:
+    """A lost answer, a busy database, and then it is halted."""
+    halted = Reply(200, OWN)
+    deployment.says(STATE, HANG_UP, Reply(500, {"code": "55P03", "message": "lock timeout"}), halted)
+    ran = owner("halt")
+    assert (ran.exit, ran.out.splitlines()[0]) == (0, "Your trading is halted.")
+    assert [one.body for one in deployment.server.of(STATE)] == [{"p_state": "HALTED"}] * 3
+
+
+def test_a_halt_that_is_not_known_to_have_happened_says_so(
+    owner: CommandLine, deployment: Deployment
+) -> None:
+    """The owner must not go back to sleep: exit 3, and another way to halt."""
+    deployment.says(STATE, HANG_UP)
+    ran = owner("halt")
+    assert ran.exit == 3
+    assert "Trading may NOT be halted" in ran.err
+    assert "dashboard" in ran.err
+
+
+def test_a_refused_halt_is_not_repeated(owner: CommandLine, deployment: Deployment) -> None:
+    """Who has no policy cannot trade anyway; asking again would change nothing."""
+    deployment.says(
+        STATE, Reply(404, {"code": "PT404", "message": "NO_POLICY", "details": "Set a policy first."})
+    )
+    ran = owner("halt", "--json")
+    assert (ran.exit, ran.json["code"], ran.json["error"]) == (1, "NO_POLICY", "Set a policy first.")
+    assert len(deployment.server.of(STATE)) == 1
+
+
+def test_the_operator_halts_everybody_with_a_reason(operator: CommandLine, deployment: Deployment) -> None:
+    """With the secret key alone: nobody needs to be signed in, and the key is shown nowhere."""
+    deployment.says(HALT_ALL, Reply(200, ALL))
+    ran = operator("halt", "--all", "going on holiday")
+    assert (ran.exit, ran.out.splitlines()[0]) == (0, "Everybody's trading is halted.")
+    (asked,) = deployment.server.of(HALT_ALL)
+    assert asked.body == {"p_reason": "going on holiday"}
+    assert asked.headers["authorization"] == "Bearer sb_secret_canary"
+    assert "canary" not in ran.out + ran.err
+    assert not operator.folder.exists()
+
+
+@pytest.mark.parametrize("arguments", [("halt", "--all"), ("halt", "a reason that nobody would keep")])
+def test_a_reason_goes_with_a_halt_of_everybody_alone(
+    operator: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    """Exit 2, and it is said."""
+    ran = operator(*arguments)
+    assert (ran.exit, "reason" in ran.err) == (2, True)
+
+
+def test_everybody_needs_the_secret_key(owner: CommandLine, deployment: Deployment) -> None:
+    """An owner's token is not enough, and is not tried."""
+    before = len(deployment.server.asked)
+    ran = owner("halt", "--all", "why")
+    assert (ran.exit, "SUPABASE_SECRET_KEY" in ran.err) == (2, True)
+    assert len(deployment.server.asked) == before
+
+
+def test_resuming_shows_what_was_halted_and_uses_that_version(
+    owner: CommandLine, deployment: Deployment
+) -> None:
+    """State, since when and why are shown first; the version is the one that was looked at."""
+    deployment.says(POLICIES, Reply(200, [OWN]))
+    deployment.says(CONTROLS, Reply(200, [{"trading_state": "HALTED", "mode": "live"}]))
+    deployment.says(STATE, Reply(200, {"trading_state": "ACTIVE", "version": "5"}))
+    ran = owner("resume", "--yes")
+    assert ran.exit == 0
+    first, second, third, *more = ran.out.splitlines()
+    assert first == "Your trading is HALTED since 2026-11-24 09:00:00 UTC."
+    assert second == "Reason: three refusals"
+    assert third == "Your trading is active again."
+    assert "Everybody's trading is HALTED all the same" in " ".join(more)
+    assert deployment.server.of(STATE)[0].body == {"p_state": "ACTIVE", "p_version": 4}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_nothing_is_resumed_where_nobody_can_be_asked(
+    owner: CommandLine, deployment: Deployment, arguments: tuple[str, ...]
+) -> None:
+    """Without a terminal it takes --yes: exit 2, and nothing was changed."""
+    deployment.says(POLICIES, Reply(200, [OWN]))
+    ran = owner("resume", *arguments, stdin="y\n")
+    assert ran.exit == 2
+    assert deployment.server.of(STATE) == []
+
+
+def test_what_changed_meanwhile_is_looked_at_again(owner: CommandLine, deployment: Deployment) -> None:
+    """A newer version means that something happened since: refused, with the database's sentence."""
+    deployment.says(POLICIES, Reply(200, [OWN]))
+    stale = {
+        "code": "PT409",
+        "message": "STALE_VERSION",
+        "details": "Loosening needs the current version, 5.",
+    }
+    deployment.says(STATE, Reply(409, stale))
+    ran = owner("resume", "--yes", "--json")
+    assert (ran.exit, ran.json["code"]) == (1, "STALE_VERSION")
+
+
+def test_what_is_active_needs_no_resuming(owner: CommandLine, deployment: Deployment) -> None:
+    """Exit 0, and nothing is asked or changed."""
+    deployment.says(POLICIES, Reply(200, [OWN | {"trading_state": "ACTIVE"}]))
+    deployment.says(CONTROLS, Reply(200, [{"trading_state": "ACTIVE", "mode": "live"}]))
+    ran = owner("resume")
+    assert (ran.exit, ran.out) == (0, "Your trading is active already.\n")
+    assert deployment.server.of(STATE) == []
+
+
+def test_the_operator_resumes_everybody(operator: CommandLine, deployment: Deployment) -> None:
+    """Shown first, with the mode that trading goes on in; state and reason are changed, nothing else."""
+    deployment.says(CONTROLS, Reply(200, [ALL]))
+    deployment.says(SET_CONTROLS, Reply(200, ALL | {"trading_state": "ACTIVE"}))
+    ran = operator("resume", "--all", "--yes")
+    assert ran.exit == 0
+    assert "Reason: an intruder" in ran.out
+    assert deployment.server.of(SET_CONTROLS)[0].body == {
+        "p_changes": {"trading_state": "ACTIVE", "reason": "resumed by the operator"},
+        "p_version": 9,
+    }
+
+
+def test_proposals_show_what_an_owner_decides_by(owner: CommandLine, deployment: Deployment) -> None:
+    """Order, time left, price, confidence and the model's reason."""
+    sell = proposal(
+        side="sell", amount="0.002", amount_quote=None, limit_price="63000", id="c" + PROPOSAL[1:]
+    )
+    deployment.says("/status", Reply(200, status(pending_proposals=[proposal(), sell])))
+    ran = owner("proposals")
+    said = " ".join(ran.out.split())
+    assert ran.exit == 0
+    assert "b15bc6d5 buy 149.00 EUR of BTC-EUR" in said
+    assert "sell 0.002 BTC of BTC-EUR, limit 63,000.00 EUR" in said
+    assert "in 12 min, at 2026-11-24 09:12:30 UTC" in said
+    assert "62,355.00 EUR, confidence 79.80" in said
+    assert "it is cheap" in said
+    assert owner("proposals", "--json").json["proposals"][0]["id"] == PROPOSAL
+    assert owner("--json", "proposals").json["proposals"][0]["id"] == PROPOSAL
+
+
+def test_a_models_words_cannot_steer_the_terminal(owner: CommandLine, deployment: Deployment) -> None:
+    """Escapes, line feeds and direction marks of a rationale are shown as replaced, and markup as it is."""
+    sly = "fine\x1b[2J\x1b]0;owned\x07\r\nREFUSED \u202egnitrevni [red]x[/red] :warning:"
+    deployment.says("/status", Reply(200, status(pending_proposals=[proposal(rationale=sly)])))
+    ran = owner("proposals")
+    assert not any(sign in ran.out for sign in ("\x1b", "\x07", "\r", "\u202e"))
+    assert "[red]x[/red] :warning:" in " ".join(ran.out.split())
+
+
+def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deployment: Deployment) -> None:
+    """States and reasons, limits, windows, unsettled and last executions, budget, the comparison's age."""
+    execution = {
+        "id": "faa1cfda-fdd3-5d9b-8ffd-248810f2d71d",
+        "proposal_id": PROPOSAL,
+        "market": "BTC-EUR",
+        "side": "buy",
+        "status": "UNKNOWN",
+        "error_code": "NO_ANSWER",
+        "claimed_at": "2026-11-24T08:48:00+00:00",
+    }
+    told = status(
+        trading=status()["trading"] | {"state": "HALTED", "owner_state": "HALTED", "owner_reason": "tired"},
+        reconciliation={"age_seconds": None, "stale": True},
+        windows=[{"asset": "BTC", "cooldown_until": "2026-11-24T09:59:00+00:00"}],
+        unsettled_executions=[execution],
+        last_execution=execution | {"status": "FILLED", "error_code": None, "filled_amount": "0.5"},
+    )
+    deployment.says("/status", Reply(200, told))
+    ran = owner("status")
+    said = " ".join(ran.out.split())
+    assert ran.exit == 0
+    for part in (
+        "HALTED, live",
+        "HALTED: tired",
+        "not yet; too long ago, so no live order is claimed",
+        "1 of 5 trades, 147.52 EUR of 1,000.00 EUR",
+        "one order up to 1,000.00 EUR",
+        "1 of 20 today, 1 of 4 in the last hour",
+        "No proposal is pending.",
+        "BTC 59 min - -",
+        "faa1cfda b15bc6d5 buy BTC-EUR UNKNOWN NO_ANSWER",
+        "12 min ago",
+        "FILLED 0.5 for",
+    ):
+        assert part in said
+    assert owner("status", "--json").json == told
+
+
+@pytest.mark.parametrize("width", [50, 80, 200])
+def test_no_line_is_wider_than_the_terminal(
+    owner: CommandLine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Long reasons and tables are folded."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = status(pending_proposals=[proposal(rationale="word " * 100)])
+    deployment.says("/status", Reply(200, told))
+    assert max(map(len, owner("status").out.splitlines())) <= width
+
+
+def test_without_a_terminal_there_is_no_colour(owner: CommandLine, deployment: Deployment) -> None:
+    """What is piped into a file is plain text."""
+    deployment.says("/status", Reply(200, status()))
+    assert "\x1b" not in owner("status").out
+
+
+@pytest.mark.parametrize("reply", [HANG_UP, Reply(502, "bad"), Reply(200, "x"), Reply(200, [])])
+def test_a_status_that_cannot_be_had_is_unavailable(
+    owner: CommandLine, deployment: Deployment, reply: Reply
+) -> None:
+    """Exit 4; in JSON the failure is one object as well."""
+    deployment.says("/status", reply)
+    assert owner("status").exit == 4
+    told = owner("proposals", "--json")
+    assert (told.exit, set(json.loads(told.out)) >= {"error", "code"}) == (4, True)
+
+
+def test_the_exit_codes_are_in_the_help(interlock: CommandLine) -> None:
+    """Whoever writes a script finds them where they look first."""
+    ran = interlock("--help")
+    assert ran.exit == 0
+    assert [f"  {number}  " in ran.out for number in range(5)] == [True] * 5
