@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from shared.bitvavo import KeyPair
 from shared.errors import SettingsError
+from shared.notify import form_of
 
 FunctionName = Literal["execute", "scan_tick", "cleanup"]
 TradingMode = Literal["dry_run", "live"]
@@ -100,7 +101,7 @@ VARIABLES = (
         _OPTIONAL,
         _OPTIONAL,
         _OPTIONAL,
-        "one short POST for a new proposal, a halt, an old `UNKNOWN`; its failure never blocks",
+        "ntfy, Slack or Telegram address for a short message: a new proposal, a halt, an old `UNKNOWN`",
     ),
 )
 
@@ -158,7 +159,7 @@ def load(function: FunctionName, environ: Mapping[str, str]) -> Settings:
         trading_mode=mode,
         scheduler_instance_id=_read_optional(own, "SCHEDULER_INSTANCE_ID", _word) or f"{function}-{uuid4()}",
         allowed_origins=_read_optional(own, "ALLOWED_ORIGINS", _origins) or (),
-        notify_url=_read_optional(own, "NOTIFY_URL", _any_url),
+        notify_url=_read_optional(own, "NOTIFY_URL", _receiver),
     )
 
 
@@ -242,21 +243,27 @@ def _integer(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _any_url(value: str) -> str:
+def _encrypted(value: str) -> str:
+    """An address that secrets are sent to or that is one: encrypted, unless it never leaves the machine."""
     parts = urlsplit(_word(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http or https address")
-    return value.rstrip("/")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("must begin with https (plain http is for loopback alone)")
+    return value
 
 
 def _url(value: str) -> str:
-    """An address that secrets are sent to: encrypted, unless it never leaves the machine."""
-    parts = urlsplit(_any_url(value))
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ValueError("must begin with https (plain http is for loopback alone)")
+    parts = urlsplit(_encrypted(value))
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("must be a plain address, without user, query or fragment")
     return value.rstrip("/")
+
+
+def _receiver(value: str) -> str:
+    """The address of a receiver of messages, whose form is one that is served."""
+    form_of(_encrypted(value))
+    return value
 
 
 def _is_loopback(host: str) -> bool:

@@ -101,9 +101,7 @@ class Summary:
         if not self.alarms:
             return None
         more = len(self.alarms) - _ALARMS_TOLD
-        return " ".join(
-            ["Interlock:", *self.alarms[:_ALARMS_TOLD], *([f"And {more} more."] if more > 0 else [])]
-        )
+        return " ".join([*self.alarms[:_ALARMS_TOLD], *([f"And {more} more."] if more > 0 else [])])
 
     def as_json(self) -> dict[str, object]:
         """The answer to the scheduler."""

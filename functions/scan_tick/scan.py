@@ -183,12 +183,14 @@ def _finish_call(
 
 
 def _announce(proposal: Mapping[str, Any], outside: Outside) -> None:
-    size_of_it = f"{proposal['amount_quote']} EUR" if proposal["side"] == "buy" else str(proposal["amount"])
+    """Tell a person what waits for them, and for how long. The model's own words are not among it."""
+    buys = proposal["side"] == "buy"
+    size_of_it = f"{proposal['amount_quote']} EUR" if buys else f"{proposal['amount']} {proposal['asset']}"
     notify(
         outside.notify_url,
-        f"Interlock proposes to {proposal['side']} {proposal['market']}, {size_of_it}, with confidence "
-        f"{plain(Decimal(proposal['confidence']))}. Until {proposal['expires_at']}: "
-        f"./interlock approve {proposal['id']}",
+        f"Proposal: {proposal['side']} {size_of_it} of {proposal['market']}, confidence "
+        f"{plain(Decimal(proposal['confidence']))}. It expires at "
+        f"{proposal['expires_at'][:16].replace('T', ' ')} UTC. ./interlock approve {proposal['id']}",
     )
 
 

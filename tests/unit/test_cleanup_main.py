@@ -12,7 +12,7 @@ import pytest
 import respx
 from flask.testing import FlaskClient
 
-from tests.unit.test_cleanup_run import world
+from tests.unit.test_cleanup_run import standing, world
 
 pytestmark = pytest.mark.unit
 
@@ -52,6 +52,24 @@ def test_a_run_is_answered_with_its_summary(client: FlaskClient) -> None:
     assert response.json is not None
     assert response.json["proposals_expired"] == 3
     assert response.json["mode"] == "dry_run"
+
+
+@respx.mock
+def test_an_alarm_reaches_a_person(client: FlaskClient) -> None:
+    """What a run has to tell is sent to NOTIFY_URL after all was done; without an alarm nothing is sent."""
+    person = respx.post("http://127.0.0.1:9/hook").respond(200)
+    answer()
+    client.post("/")
+    assert not person.called
+    overdue = {"execution_id": "e", "market": "BTC-EUR", "status": "UNKNOWN", "minutes": "11"}
+    halt = {"at": "now", "actor": "operator", "user_id": None, "reason": "going to sleep"}
+    sealed = {"sealed": "1", "sequence": "1", "head": "ab", "halts": [halt]}
+    answer(alarm_overdue_executions=standing(overdue=[overdue]), seal_audit_events=sealed)
+    client.post("/")
+    (call,) = person.calls
+    assert call.request.content.decode() == (
+        "Execution e is UNKNOWN for 11 minutes. Trading was halted (operator): going to sleep."
+    )
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/", 405), ("POST", "/run", 404)])

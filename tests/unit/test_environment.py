@@ -165,6 +165,10 @@ def test_a_vite_name_is_refused_with_the_reason() -> None:
         ("ALLOWED_ORIGINS", "https://app.example.com/"),
         ("ALLOWED_ORIGINS", "null"),
         ("NOTIFY_URL", "hooks.example.com/canary"),
+        ("NOTIFY_URL", "http://ntfy.example.com/canary"),
+        ("NOTIFY_URL", "https://ntfy.example.com/canary#discord"),
+        ("NOTIFY_URL", "https://api.telegram.org/botcanary/sendMessage"),
+        ("NOTIFY_URL", "https://api.telegram.org/botcanary?chat_id=5"),
     ],
 )
 def test_a_malformed_value_is_refused_without_being_shown(name: str, value: str) -> None:

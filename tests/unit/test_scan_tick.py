@@ -16,6 +16,7 @@ from functions.scan_tick.market import MarketFacts, Trouble, Unusable
 from functions.scan_tick.reader import FRESH_FOR_S, MarketReader
 from functions.scan_tick.tick import CLAIM_FOR_S, JOBS_AT_ONCE, tick
 from shared.errors import DatabaseUnavailable
+from tests.loopback import Reply, serving
 from tests.unit.scanning import (
     DECISION,
     NOW,
@@ -136,15 +137,16 @@ def test_overlapping_ticks_run_each_job_once() -> None:
 def test_a_new_proposal_is_announced_once() -> None:
     """NOTIFY_URL hears of each new proposal: what, how much, until when, and how to approve it."""
     ledger = Ledger().with_jobs(1)
-    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
-        hook = exchange.router.post(url="http://chat.test/hook").respond(200)
-        world = replace(outside(ledger, TalkingModel(GOOD)), notify_url="http://chat.test/hook")
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange, serving(lambda _: Reply(200)) as person:
+        exchange.router.route(host="127.0.0.1").pass_through()
+        world = replace(outside(ledger, TalkingModel(GOOD)), notify_url=f"{person.url}/topic")
         tick(exchange.client, world, "worker")
-    [call] = hook.calls
-    text = json.loads(call.request.content)["text"]
-    [proposal_id] = ledger.proposals
-    assert "buy BTC-EUR, 100.00 EUR" in text
-    assert f"./interlock approve {proposal_id}" in text
+    [heard] = person.asked
+    text = heard.raw.decode()
+    [(proposal_id, proposal)] = ledger.proposals.items()
+    assert text.startswith("Proposal: buy 100.00 EUR of BTC-EUR, confidence ")
+    assert f"It expires at {str(proposal['expires_at'])[:16].replace('T', ' ')} UTC." in text
+    assert text.endswith(f"./interlock approve {proposal_id}")
     assert DECISION["rationale"] not in text
 
 
