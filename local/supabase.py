@@ -121,8 +121,13 @@ def start_api(folder: Path, repository: Path, tools: Tools, database_url: str, k
     raise AssertionError("unreachable")
 
 
-def migrate(folder: Path, repository: Path, tools: Tools, database_url: str) -> None:
+def migrate(
+    folder: Path, repository: Path, tools: Tools, database_url: str, *, sslmode: str = "disable"
+) -> None:
     """Apply ``supabase/migrations`` with the Supabase CLI.
+
+    Args:
+        sslmode: libpq's word for how the connection is encrypted; a local database has no encryption.
 
     Raises:
         LocalWorldError: a migration fails; with what the CLI said.
@@ -140,7 +145,7 @@ def migrate(folder: Path, repository: Path, tools: Tools, database_url: str) -> 
         "migrations",
         [tools.cli, "db", "push", "--workdir", project.parent, f"--db-url={without_password}", "--yes"],
         folder=folder,
-        environ={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": "disable"},
+        environ={**_environment(folder), "PGPASSWORD": unquote(parts.password or ""), "PGSSLMODE": sslmode},
     )
     if not push.wait_for_end(patience_s=PATIENCE_S):
         said = push.log_file.read_text(errors="replace")
