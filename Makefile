@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model clean
+.PHONY: help setup run serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model \
+    stage check-keys clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -42,7 +43,7 @@ lint: setup ## formatting, lint, types, import walls, shell, SQL, workflow
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@.venv/bin/shellcheck .ci/run interlock local/*.sh
+	@.venv/bin/shellcheck .ci/run deploy.sh interlock local/*.sh tests/deploy/*.sh
 	@.venv/bin/zizmor --offline --quiet .github
 	@node_modules/.bin/action-validator .github/workflows/ci.yml
 	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql supabase/rollback/*.sql
@@ -68,6 +69,12 @@ exchange: setup ## the simulated exchange alone; prints its address and both key
 
 model: setup ## the scripted model alone; prints its address
 	@$(PYTHON) -m local.model
+
+stage: setup ## what is uploaded, function by function, in .local/stage/
+	@$(PYTHON) -m local.deploy.stage
+
+check-keys: setup ## whether the exchange keys are what they should be; reads deploy.env, places nothing
+	@$(PYTHON) -m local.deploy.check_keys
 
 clean: ## remove everything that set-up and runs made
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down --all; fi

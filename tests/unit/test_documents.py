@@ -24,7 +24,14 @@ def test_every_table_stands_in_a_document() -> None:
     assert {name for name in TABLES if f"<!-- {name} -->" in text} == set(TABLES)
 
 
-@pytest.mark.parametrize("document", [REPOSITORY / "README.md", *DOCUMENTS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(REPOSITORY / "README.md", REPOSITORY / "docs" / "OPERATIONS.md"),
+        *(REPOSITORY / "docs" / "BITVAVO_KEY_SEPARATION.md", *DOCUMENTS),
+    ],
+    ids=lambda path: path.name,
+)
 def test_every_file_that_is_named_exists(document: Path) -> None:
     """A document names no file that is not there."""
     named = re.findall(r"`((?:tests|functions|shared|local|supabase|docs)/[\w./]*)`", document.read_text())
