@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
 .PHONY: help setup run serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model \
-    stage check-keys clean
+    model-check stage check-keys clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -34,6 +34,9 @@ soak: setup ## the long proofs, minutes each
 
 bench: setup ## measure, each figure beside what it is held against
 	@$(PYTHON) -m bench
+
+model-check: setup ## explore the protocol, and what breaks without each of its rules; CASES=two-rounds
+	@$(PYTHON) -m tests.protocol $(CASES)
 
 mutants: setup ## take each mechanism out and see a test fail
 	@$(PYTHON) -m tests.mutants
