@@ -44,7 +44,8 @@ def proposals(owner: Owner) -> Said:
     pending = status["pending_proposals"]
     shown = show.proposals(pending, status["now"])
     if pending:
-        shown.append(show.line(f"./interlock approve {show.short(pending[0]['id'])}, or decline", "dim"))
+        hint = f"./interlock approve {show.short(pending[0]['id'])}, or decline"
+        shown += [show.line(""), show.line(hint, "dim")]
     return Said({"now": status["now"], "proposals": pending}, shown)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -21,8 +20,13 @@ _SHORT_ID = 8
 
 
 def console() -> Console:
-    """A console that colours on a terminal alone, and not with NO_COLOR."""
-    made = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    """A console that sets type on a terminal alone, and not with NO_COLOR."""
+    made = Console(
+        highlight=False,
+        markup=False,
+        emoji=False,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
     if not made.is_terminal and not os.environ.get("COLUMNS"):
         made.width = _WIDTH_WITHOUT_TERMINAL
     return made
@@ -43,7 +47,7 @@ def line(text: str, style: str = "") -> RenderableType:
 
 def facts(rows: Iterable[tuple[str, str]]) -> RenderableType:
     """Names and what they are, one a line."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
@@ -52,7 +56,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> RenderableType:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
-    made = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for head in heads:
         made.add_column(head, overflow="fold")
     for row in rows:
@@ -66,13 +70,22 @@ def short(identity: object) -> str:
 
 
 def eur(amount: object) -> str:
-    """`1,234.50 EUR`; a dash for nothing."""
+    """A price with all its digits, `62,355.125 EUR`; a dash for none."""
+    return _money(
+        amount, lambda value: f"{value:,.2f}" if value == round(value, 2) else f"{value.normalize():,f}"
+    )
+
+
+def cents(amount: object) -> str:
+    """A sum to the cent, `147.15 EUR`; a dash for none."""
+    return _money(amount, lambda value: f"{value:,.2f}")
+
+
+def _money(amount: object, written: Callable[[Decimal], str]) -> str:
     try:
-        value = Decimal(str(amount))
-        told = f"{value:,.2f}" if value == value.quantize(Decimal("0.01")) else f"{value.normalize():,f}"
-    except InvalidOperation:
+        return f"{written(Decimal(str(amount)))} EUR"
+    except (InvalidOperation, ValueError):
         return "-" if amount is None else str(amount)
-    return f"{told} EUR"
 
 
 def span(seconds: float) -> str:
@@ -112,58 +125,49 @@ def proposals(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableTyp
         return [line("No proposal is pending.")]
     made: list[RenderableType] = []
     for row in rows:
+        if made:
+            made.append(line(""))
+        expires = str(row.get("expires_at"))
         made.append(
             facts(
                 [
                     ("proposal", f"{short(row.get('id'))}  {order(row)}"),
-                    (
-                        "expires",
-                        f"in {until(row.get('expires_at'), now)}, at {instant(str(row.get('expires_at')))}",
-                    ),
+                    ("expires", f"in {until(expires, now)}, at {instant(expires)}"),
                     ("proposed at", f"{eur(row.get('reference_price'))}, confidence {row.get('confidence')}"),
                     ("because", str(row.get("rationale"))),
                 ]
             )
         )
-        made.append(Text(""))
     return made
 
 
-def executions(rows: Sequence[Mapping[str, Any]], now: str) -> RenderableType:
-    return table(
-        ("execution", "proposal", "order", "status", "filled", "fee", "claimed"),
-        [
-            (
-                short(row.get("id")),
-                short(row.get("proposal_id")),
-                f"{row.get('side')} {row.get('market')}",
-                " ".join(str(row[name]) for name in ("status", "error_code") if row.get(name)),
-                _filled(row),
-                f"{row.get('fee') or '-'} {row.get('fee_currency') or ''}".strip(),
-                f"{_ago(row.get('claimed_at'), now)} ago",
-            )
-            for row in rows
-        ],
-    )
-
-
-def _filled(row: Mapping[str, Any]) -> str:
-    return f"{row.get('filled_amount') or 0} for {eur(row.get('filled_amount_quote') or 0)}"
-
-
-def _ago(at: object, now: str) -> str:
-    return until(now, str(at))
+def executions(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableType]:
+    """Each execution: of what, since when, and what became of it."""
+    return [
+        facts(
+            [
+                (
+                    "execution",
+                    f"{short(row.get('id'))}  {row.get('side')} {row.get('market')}: {row.get('status')}",
+                ),
+                (
+                    "proposal",
+                    f"{short(row.get('proposal_id'))}, claimed {until(now, str(row.get('claimed_at')))} ago",
+                ),
+                ("fate", fate(row)),
+            ]
+        )
+        for row in rows
+    ]
 
 
 def refusal(checks: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     """Each failed check with its sentence, and how many were left undecided because of them."""
     failed = [check for check in checks if check.get("verdict") == "FAILED"]
     left = sum(check.get("verdict") == "NOT_EVALUATED" for check in checks)
-    made = [
-        table(("check", "code", "why"), [(str(c.get("check")), str(c.get("code")), why(c)) for c in failed])
-    ]
+    made = [table(("code", "why"), [(str(check.get("code")), why(check)) for check in failed])]
     if left:
-        made.append(Padding(line(f"{left} more checks were not evaluated because of that.", "dim"), (0, 2)))
+        made.append(line(f"{left} more checks were not evaluated because of that.", "dim"))
     return made
 
 
@@ -171,8 +175,10 @@ def fate(row: Mapping[str, Any]) -> str:
     """What became of an execution, in a sentence."""
     asset = str(row.get("asset") or str(row.get("market")).partition("-")[0])
     done = "bought" if row.get("side") == "buy" else "sold"
-    filled = f"{done} {row.get('filled_amount') or 0} {asset} for {eur(row.get('filled_amount_quote') or 0)}"
-    fee = f", fee {row.get('fee') or 0} {row.get('fee_currency') or 'EUR'}"
+    filled = (
+        f"{done} {row.get('filled_amount') or 0} {asset} for {cents(row.get('filled_amount_quote') or 0)}"
+    )
+    fee = f", fee {_fee(row)}"
     match row.get("status"):
         case "FILLED":
             return f"Filled: {filled}{fee}."
@@ -197,6 +203,11 @@ def fate(row: Mapping[str, Any]) -> str:
             )
 
 
+def _fee(row: Mapping[str, Any]) -> str:
+    currency = row.get("fee_currency") or "EUR"
+    return cents(row.get("fee") or 0) if currency == "EUR" else f"{row.get('fee')} {currency}"
+
+
 def status(told: Mapping[str, Any]) -> list[RenderableType]:
     """The whole status, section by section."""
     now = str(told["now"])
@@ -218,9 +229,9 @@ def status(told: Mapping[str, Any]) -> list[RenderableType]:
             ),
         ]
     if unsettled:
-        made += [heading("Unsettled executions"), executions(unsettled, now)]
+        made += [heading("Unsettled executions"), *executions(unsettled, now)]
     if last:
-        made += [heading("Last execution"), executions([last], now)]
+        made += [heading("Last execution"), *executions([last], now)]
     return made
 
 
@@ -250,12 +261,12 @@ def _today(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "today (UTC)",
             f"{today['trades']} of {today['trades_limit'] or '-'} trades, "
-            f"{eur(today['value_eur'])} of {eur(today['value_limit_eur'])}",
+            f"{cents(today['value_eur'])} of {cents(today['value_limit_eur'])}",
         ),
         (
             "account",
-            f"{eur(today['account_value_eur'])} of {eur(today['account_value_limit_eur'])} today, "
-            f"one order up to {eur(today['account_order_limit_eur'])}",
+            f"{cents(today['account_value_eur'])} of {cents(today['account_value_limit_eur'])} today, "
+            f"one order up to {cents(today['account_order_limit_eur'])}",
         ),
         (
             "model calls",

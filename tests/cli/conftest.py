@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ import pytest
 from cli.__main__ import main
 from tests.loopback import Asked, Loopback, Reply, serving
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PASSWORD = "correct-horse-battery"
 EMAIL = "owner@interlock.local"
 PROPOSAL = "b15bc6d5-a516-418d-8d7e-20f79f625a42"
@@ -116,3 +122,30 @@ def owner(interlock: CommandLine) -> CommandLine:
     """The same with an owner signed in."""
     assert interlock("login", EMAIL, stdin=f"{PASSWORD}\n").exit == 0
     return interlock
+
+
+def on_a_terminal(*arguments: str, answers: Sequence[tuple[str, str]]) -> Ran:
+    """Run a command on a terminal of its own, where a person answers each question as it is asked."""
+    parent, child = pty.openpty()
+    try:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "cli", *arguments],
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            cwd=REPOSITORY,
+            env=dict(os.environ),
+            start_new_session=True,
+        )
+        os.close(child)
+        seen = ""
+        for question, answer in answers:
+            while question not in seen:
+                seen += os.read(parent, 1024).decode()
+            os.write(parent, f"{answer}\n".encode())
+        with suppress(OSError):  # the other end is closed: it has ended
+            while said := os.read(parent, 1024):
+                seen += said.decode()
+        return Ran(running.wait(timeout=20), seen, "")
+    finally:
+        os.close(parent)

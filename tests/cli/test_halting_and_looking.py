@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli import commands
-from tests.cli.conftest import PROPOSAL, CommandLine, Deployment
+from tests.cli.conftest import PROPOSAL, CommandLine, Deployment, on_a_terminal
 from tests.loopback import HANG_UP, Reply
 
 pytestmark = pytest.mark.unit
@@ -171,6 +171,36 @@ def test_nothing_is_resumed_where_nobody_can_be_asked(
     assert deployment.server.of(STATE) == []
 
 
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize(("answer", "end", "changes"), [("y", 0, 1), ("", 1, 0), ("no", 1, 0)])
+def test_on_a_terminal_the_owner_is_asked(
+    deployment: Deployment, answer: str, end: int, changes: int
+) -> None:
+    """Anything but a yes changes nothing."""
+    deployment.says(POLICIES, Reply(200, [OWN]))
+    deployment.says(CONTROLS, Reply(200, [{"trading_state": "ACTIVE", "mode": "live"}]))
+    deployment.says(STATE, Reply(200, {"trading_state": "ACTIVE", "version": "5"}))
+    ran = on_a_terminal("resume", answers=[("Resume your trading? [y/N] ", answer)])
+    assert "three refusals" in ran.out
+    assert (ran.exit, len(deployment.server.of(STATE))) == (end, changes)
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("colours", [True, False])
+def test_a_terminal_has_colours_unless_no_color_is_set(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, colours: bool
+) -> None:
+    """https://no-color.org: any value but an empty one means none."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    row = {"id": PROPOSAL, "side": "buy", "market": "BTC-EUR", "status": "FILLED", "claimed_at": "x"}
+    deployment.says("/status", Reply(200, status(last_execution=row)))
+    ran = on_a_terminal("status", answers=[])
+    assert ran.exit == 0
+    assert ("\x1b[" in ran.out) is colours
+
+
 def test_what_changed_meanwhile_is_looked_at_again(owner: CommandLine, deployment: Deployment) -> None:
     """A newer version means that something happened since: refused, with the database's sentence."""
     deployment.says(POLICIES, Reply(200, [OWN]))
@@ -264,9 +294,10 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
         "1 of 20 today, 1 of 4 in the last hour",
         "No proposal is pending.",
         "BTC 59 min - -",
-        "faa1cfda b15bc6d5 buy BTC-EUR UNKNOWN NO_ANSWER",
-        "12 min ago",
-        "FILLED 0.5 for",
+        "faa1cfda buy BTC-EUR: UNKNOWN proposal b15bc6d5, claimed 12 min ago",
+        "its fate is not known yet",
+        "buy BTC-EUR: FILLED",
+        "Filled: bought 0.5 BTC",
     ):
         assert part in said
     assert owner("status", "--json").json == told

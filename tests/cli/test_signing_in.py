@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import stat
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import EMAIL, PASSWORD, CommandLine, Deployment
+from tests.cli.conftest import EMAIL, PASSWORD, CommandLine, Deployment, on_a_terminal
 from tests.loopback import HANG_UP, Asked, Reply, serving
 
 pytestmark = pytest.mark.unit
 
 RPC = "/rest/v1/rpc/set_trading_state"
 HALTED = {"trading_state": "HALTED", "state_reason": "set by the owner", "version": "2"}
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_tokens_are_kept_for_their_owner_alone(owner: CommandLine, deployment: Deployment) -> None:
@@ -192,25 +186,7 @@ def test_no_answer_while_signing_in_is_unavailable(interlock: CommandLine, deplo
 @pytest.mark.usefixtures("interlock")
 def test_on_a_terminal_the_password_is_asked_for_and_not_shown(deployment: Deployment) -> None:
     """What is typed at the prompt is not echoed, and reaches the service."""
-    parent, child = pty.openpty()
-    typing = subprocess.Popen(
-        [sys.executable, "-m", "cli", "login"],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        cwd=REPOSITORY,
-        env=dict(os.environ),
-        start_new_session=True,
-    )
-    os.close(child)
-    seen = b""
-    for prompt, typed in ((b"E-mail: ", EMAIL), (b"Password: ", PASSWORD)):
-        while prompt not in seen:
-            seen += os.read(parent, 1024)
-        os.write(parent, f"{typed}\n".encode())
-    while b"Signed in" not in seen:
-        seen += os.read(parent, 1024)
-    assert typing.wait(timeout=20) == 0
-    os.close(parent)
-    assert PASSWORD.encode() not in seen
+    ran = on_a_terminal("login", answers=[("E-mail: ", EMAIL), ("Password: ", PASSWORD)])
+    assert (ran.exit, "Signed in as" in ran.out) == (0, True)
+    assert PASSWORD not in ran.out
     assert deployment.server.of("/auth/v1/token")[0].body == {"email": EMAIL, "password": PASSWORD}
