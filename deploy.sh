@@ -143,6 +143,10 @@ read_settings() {
         lines=$("$python" -m local.deploy.settings "$verb" "$settings" "GOOGLE_PROJECT=$project_given" "GOOGLE_REGION=$region_given")
     fi
     eval "$lines"
+    if [ "$dry_run" ]; then
+        say 'Each line that begins with look only asks, each that begins with run changes something; here none is run, so'
+        say 'this is what happens in a project in which nothing exists yet.'
+    fi
     in_project=("--project=$project")
     in_region=("--region=$region" "--project=$project")
 }
@@ -228,17 +232,17 @@ make_accounts() {
 
 store_secrets() {
     step 'Secrets: a version is added only when the value has changed; each account may read its own alone'
-    local name secret number function readers own
+    local name secret number function readers own path state
     for name in $secrets; do
         secret=$(secret_of "$name")
         look gcloud secrets describe "$secret" "${in_project[@]}" '--format=value(name)' ||
             make_it gcloud secrets create "$secret" "${in_project[@]}" --replication-policy=automatic
-        number=
-        look gcloud secrets versions list "$secret" "${in_project[@]}" --filter=state=ENABLED --sort-by=~createTime --limit=1 '--format=value(name)' || true
-        if [ -n "$answer" ]; then
-            number=${answer##*/}
-            is_stored "$name" "$secret" "$number" || number=
-        fi
+        number=0
+        look gcloud secrets versions list "$secret" "${in_project[@]}" '--format=value[separator=" "](name,state)' || true
+        while read -r path state; do
+            if [[ $state == [Ee]* ]] && [ "${path##*/}" -gt "$number" ]; then number=${path##*/}; fi
+        done <<<"$answer"
+        if [ "$number" = 0 ] || ! is_stored "$name" "$secret" "$number"; then number=; fi
         if [ -z "$number" ]; then
             run gcloud secrets versions add "$secret" "${in_project[@]}" --data-file=- '--format=value(name)' < <(give "$name")
             number=${answer##*/}
@@ -398,13 +402,15 @@ schedule() {
 watch() {
     step 'Metrics and alerts, named after the log events'
     local channel metrics alerts kind name digest file known
-    look gcloud beta monitoring channels list "${in_project[@]}" "--filter=type=email AND labels.email_address=$alert_email" '--format=value(name)' || true
+    look gcloud beta monitoring channels list "${in_project[@]}" --type=email '--format=value[separator=" "](labels.email_address,name)' || true
+    answer=$(grep -F -m 1 "$alert_email " <<<"$answer" || true)
+    answer=${answer#* }
     if [ -z "$answer" ]; then
         run gcloud beta monitoring channels create "${in_project[@]}" --display-name=Interlock --type=email \
             "--channel-labels=email_address=$alert_email" '--format=value(name)'
     fi
-    channel=${answer%%$'\n'*}
-    look gcloud logging metrics list "${in_project[@]}" '--filter=name:interlock_' '--format=value[separator=" "](name,description)' || true
+    channel=$answer
+    look gcloud logging metrics list "${in_project[@]}" '--filter=name~^interlock_' '--format=value[separator=" "](name,description)' || true
     metrics=$answer
     look gcloud alpha monitoring policies list "${in_project[@]}" \
         '--format=value[separator=" "](userLabels.interlock,userLabels.digest,name)' || true
@@ -454,14 +460,14 @@ smoke() {
 }
 
 sum_up() {
-    step 'Done.'
+    if [ "$dry_run" ]; then step 'Nothing was run. A run of all this would end so:'; else step 'Done.'; fi
     say "  execute           $url_execute"
     if [ "${address:-}" ]; then say "  fixed address     $address   (IP whitelist of both key pairs at Bitvavo)"; fi
     say "  mode              $mode"
     say "  trading state     ${trading_state:-HALTED}"
     if [ "${trading_state:-HALTED}" != ACTIVE ]; then
         say '  Next: bind both key pairs to the fixed address and try them (make check-keys); create the users and name the'
-        say '  owners in trading_owners; then set trading_state to ACTIVE in trading_controls. Nothing trades before that.'
+        say '  owners in trading_owners; then ./interlock resume --all. Nothing trades before that.'
     fi
     "$python" -S -m local.deploy.costs
 }
@@ -475,10 +481,10 @@ go_back() {
         look gcloud run services describe "$service" "${in_region[@]}" '--format=value(status.traffic[0].revisionName)' || true
         serving=$answer
         look gcloud run revisions list "--service=$service" "${in_region[@]}" --sort-by=~metadata.creationTimestamp \
-            '--format=value[separator=" "](metadata.name,status.conditions[0].status)' || true
+            '--format=value[separator=" "](metadata.name,status.conditions.filter(type:Ready).extract(status))' || true
         previous=
         while read -r name ready; do
-            if [ "$previous" = next ] && [ "$ready" = True ]; then previous=$name && break; fi
+            if [ "$previous" = next ] && [[ $ready == *True* ]]; then previous=$name && break; fi
             if [ "$name" = "$serving" ]; then previous=next; fi
         done <<<"$answer"
         if [ "$dry_run" ]; then previous=REVISION; fi

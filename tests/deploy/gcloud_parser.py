@@ -1,6 +1,7 @@
-"""Runs under gcloud's own Python: commands as JSON by standard input, each exit status by standard output.
+"""Runs under gcloud's own Python: asked by JSON on standard input, answers by JSON on standard output.
 
-`gcloud` itself takes a second to start, so all commands go through one process, by the same entry point.
+For commands it answers the exit status of each: `gcloud` takes a second to start, so all go through one
+process, by the same entry point. For formats, what each prints of resources that were flattened and filtered.
 """
 # mypy: ignore-errors
 
@@ -12,14 +13,37 @@ import sys
 sys.path[0:0] = [sys.argv[1], f"{sys.argv[1]}/third_party"]
 
 from googlecloudsdk import gcloud_main  # noqa: E402 - found only now
+from googlecloudsdk.calliope import display_taps  # noqa: E402
+from googlecloudsdk.core.resource import resource_filter, resource_printer  # noqa: E402
+from googlecloudsdk.core.util import peek_iterable  # noqa: E402
 
-cli = gcloud_main.CreateCLI([])
-statuses = []
-for argv in json.load(sys.stdin):
+
+def status(cli, argv):
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             cli.Execute(argv)
-        statuses.append(0)
     except SystemExit as left:
-        statuses.append(left.code)
-print(json.dumps(statuses))  # noqa: T201
+        return left.code
+    return 0
+
+
+def printed(flags, resources):
+    key = []
+    for part in flags.get("--flatten", "").split("[]."):
+        key = [*key, part] if part else key
+        if key:
+            resources = list(peek_iterable.Tapper(resources, display_taps.Flattener(key)))
+    if "--filter" in flags:
+        resources = list(filter(resource_filter.Compile(flags["--filter"]).Evaluate, resources))
+    out = io.StringIO()
+    resource_printer.Print(resources, flags["--format"], out=out)
+    return out.getvalue()
+
+
+asked = json.load(sys.stdin)
+if "commands" in asked:
+    cli = gcloud_main.CreateCLI([])
+    told = [status(cli, argv) for argv in asked["commands"]]
+else:
+    told = [printed(flags, resources) for flags, resources in asked["formats"]]
+print(json.dumps(told))  # noqa: T201

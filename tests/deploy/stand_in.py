@@ -107,6 +107,8 @@ class Cloud:
     trouble: str = ""
     kill_after: int = 0
     """Kill who asks when this many changes have taken effect; 0: never."""
+    disabled: frozenset[int] = frozenset()
+    """Numbers of the versions of secrets that somebody disabled."""
     calls: list[list[str]] = field(default_factory=list)
     changes: list[list[str]] = field(default_factory=list)
 
@@ -163,7 +165,7 @@ class Cloud:
                 self._deploy(call, things)
             case ["run", "revisions", "list"]:
                 revisions = things[f"services/{call.flags['--service']}"]["revisions"]
-                raise Ended(out="\n".join(f"{name} {ready}" for name, ready in reversed(revisions)))
+                raise Ended(out="\n".join(f"{name} ['{ready}']" for name, ready in reversed(revisions)))
             case ["logging", "read"]:
                 raise Ended(out="" if self.trouble == "no cleanup" or not state["runs"] else "Nothing to do.")
             case ["scheduler", "jobs", "run"]:
@@ -254,6 +256,9 @@ class Cloud:
         roles[role] = sorted({*roles.get(role, []), member})
         raise Ended
 
+    def _state(self, number: int) -> str:
+        return "DISABLED" if number in self.disabled else "ENABLED"
+
     def _version_of_a_secret(self, call: Call, things: dict[str, Any]) -> NoReturn:
         name = call.flags.get("--secret", call.names[0])
         secret = things.get(f"secrets/{name}")
@@ -262,7 +267,9 @@ class Cloud:
         stored = secret.setdefault("versions", [])
         match call.verb:
             case "list":
-                raise Ended(out=f"projects/1/secrets/{name}/versions/{len(stored)}" if stored else "")
+                numbers = range(len(stored), 0, -1)
+                path = f"projects/1/secrets/{name}/versions"
+                raise Ended(out="\n".join(f"{path}/{number} {self._state(number)}" for number in numbers))
             case "add":
                 stored.append("" if self.trouble == "lost secrets" else call.stdin)
                 raise Ended(out=f"projects/1/secrets/{name}/versions/{len(stored)}")
@@ -302,8 +309,7 @@ class Cloud:
         found = {key: value for key, value in things.items() if key.startswith(f"{call.kind}/")}
         match call.kind, call.verb:
             case "channels", "list":
-                wanted = call.flags["--filter"].rpartition("=")[2]
-                raise Ended(out="\n".join(v["name"] for v in found.values() if v["email"] == wanted))
+                raise Ended(out="\n".join(f"{value['email']} {value['name']}" for value in found.values()))
             case "channels", "create":
                 email = call.flags["--channel-labels"].partition("=")[2]
                 name = f"projects/p/notificationChannels/{email}"

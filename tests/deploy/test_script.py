@@ -342,6 +342,14 @@ def test_what_changed_is_deployed_and_nothing_else(deployed: Deployment) -> None
     ]
 
 
+def test_a_version_that_somebody_disabled_is_not_pinned(deployed: Deployment) -> None:
+    """A new one is added; only an enabled version starts a function."""
+    deployed.cloud.disabled = frozenset({1})
+    assert deployed.run("--only", "scan_tick").status == 0
+    flags = deployed.exists()["google"]["things"]["services/interlock-scan-tick"]["flags"]
+    assert all(part.endswith(":2") for part in flags["--set-secrets"].split(","))
+
+
 def test_only_one_function_and_a_function_that_does_not_start(deployed: Deployment) -> None:
     """The others are left alone; a deployment that failed is made again."""
     deployed.settings["ACCESS_WINDOW_MS"] = "4000"
