@@ -154,9 +154,7 @@ class Cloud:
                 raise Ended(out="False" if self.trouble == "no billing" else "True")
             case ["services", "list"]:
                 if self.trouble == "no permission":
-                    call.fail(
-                        "PERMISSION_DENIED: Permission denied to list services for consumer container [p]"
-                    )
+                    call.fail("PERMISSION_DENIED: Project 'p' not found or permission denied.")
                 raise Ended(out="\n".join(state["apis"]))
             case ["services", "enable"]:
                 state["apis"] = sorted({*state["apis"], *call.names})

@@ -11,6 +11,7 @@ import pytest
 
 from local.deploy.monitoring import TRACKED, alerts, main, metrics
 from shared.events import Event, Severity, Wakes
+from tests.deploy.cloud import REPOSITORY
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +62,13 @@ def test_every_policy_says_what_to_do_and_how_grave_it_is() -> None:
     for event, policy in POLICIES.items():
         assert f"docs/OPERATIONS.md#{event.alert.page}" in policy["documentation"]["content"]  # type: ignore[union-attr]
         assert policy["severity"] == ("ERROR" if event.severity is Severity.ERROR else "CRITICAL")
+
+
+def test_every_alert_has_its_page() -> None:
+    """The link in an alert leads to what to do, and no page is left of an alert that is gone."""
+    text = (REPOSITORY / "docs" / "OPERATIONS.md").read_text().partition("## When an alert comes")[2]
+    pages = {heading.lower().replace(" ", "-") for heading in re.findall(r"^### (.+)$", text, re.MULTILINE)}
+    assert pages == {event.alert.page for event in Event if event.alert is not None}
 
 
 def test_the_files_for_gcloud_tell_a_change_by_their_digest(
