@@ -28,6 +28,7 @@ from local.errors import ProcessError, what_happened
 
 POLL_S = 0.02
 _ENDED_STATES = ("Z", "X")
+_STOPPED_STATE = "T"
 _COMPLAINT = re.compile(r"\b(error|fatal|panic|refused|could not|cannot|no space)\b", re.IGNORECASE)
 
 
@@ -237,6 +238,21 @@ class Child:
         said = (complaints or lines or ["it said nothing"])[-1].strip()
         return f"{said} (log: {self.log_file})"
 
+    def kill(self) -> None:
+        """End the process and its group without a warning, as a crash does: nothing in them runs again."""
+        _kill_group(self.process.pid)
+        self.stop(patience_s=0.0)
+
+    def pause(self) -> None:
+        """Let nothing of the process and its group run until `resume`; it has stopped when this returns."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        while not _group_has_stopped(self.process.pid):
+            time.sleep(0.001)
+
+    def resume(self) -> None:
+        """Let it go on as if nothing had been."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def stop(self, *, patience_s: float = 5.0) -> None:
         """End the process and whatever is left of its group, and remove the pid file. Harmless to repeat."""
         if self._popen is None:
@@ -304,6 +320,22 @@ def _send(pid: int, number: int) -> None:
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):  # nothing is left of it (macOS says the latter)
         os.killpg(pid, signal.SIGKILL)
+
+
+def _group_has_stopped(group: int) -> bool:
+    """Whether each thread of a process group is stopped: the signal that asks for it takes a moment."""
+    if sys.platform != "linux":
+        rows = subprocess.run(
+            ["/bin/ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+        states = [state for number, state in map(str.split, rows) if int(number) == group]
+        return all(state.startswith((_STOPPED_STATE, *_ENDED_STATES)) for state in states)
+    for stat in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            state, _parent, its_group, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state not in (_STOPPED_STATE, *_ENDED_STATES):
+                return False
+    return True
 
 
 def _started_linux(pid: int) -> str | None:

@@ -48,7 +48,7 @@ class Worker:
 
     def kill(self) -> None:
         """End the process without a warning, as a platform does; what is held never goes on."""
-        self.child.stop(patience_s=0.0)
+        self.child.kill()
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from local.exchange.book import Ladder, Level
+from local.exchange.decimals import floor_to
 from local.exchange.foreign import Fate, ForeignOrders, place_foreign
 from local.exchange.limits import MINUTE_MS
 from local.exchange.refusals import Refusal
@@ -23,6 +26,9 @@ class ExchangeFaultRequest(FaultRequest):
     """`on` is an endpoint such as `POST /order` or `GET /{market}/candles`."""
 
     code: Literal[107, 108, 109, 111] = 109
+    error_code: Annotated[int, Field(ge=100, le=999)] = 109
+    http_status: Annotated[int, Field(ge=400, le=599)] = 503
+    worth: Annotated[Decimal, Field(ge=0)] = Decimal(0)
     status: str = "filled"
     ms: int = 1000
     market: str | None = None
@@ -41,6 +47,34 @@ async def error_500(visit: Visit, fault: ExchangeFault) -> Response:
 
 async def error_503(visit: Visit, fault: ExchangeFault) -> Response:
     return await instead(visit, fault, _refusal(fault.asked.code))
+
+
+async def error_code(visit: Visit, fault: ExchangeFault) -> Response:
+    body = {"errorCode": fault.asked.error_code, "error": "The exchange says no."}
+    return await instead(visit, fault, JSONResponse(body, fault.asked.http_status))
+
+
+async def thin_book(visit: Visit, fault: ExchangeFault) -> Response:
+    maker = visit.exchange.engine.makers[visit.market or DEFAULT_MARKET]
+    best = visit.exchange.engine.book(maker.market.name, visit.exchange.clock.now())
+    sides = ((level[0].price, fault.asked.worth / level[0].price) for level in best)
+    pinned = maker.pinned
+    maker.pin(Ladder(*(_one_level(price, size, maker.market.unit) for price, size in sides)))
+    try:
+        return await visit.proceed()
+    finally:
+        maker.pin(pinned)
+
+
+def _one_level(price: Decimal, size: Decimal, unit: Decimal) -> tuple[Level, ...]:
+    amount = floor_to(size, unit)
+    return (Level(price, amount),) if amount else ()
+
+
+async def twice(visit: Visit, _fault: ExchangeFault) -> Response:
+    answer = await visit.proceed()
+    await visit.proceed()
+    return answer
 
 
 async def wrong_status(visit: Visit, fault: ExchangeFault) -> Response:
@@ -102,6 +136,13 @@ KINDS: Mapping[str, Kind[Any]] = {
     **COMMON,
     "error_500": Kind("Answers 500 with code 101.", error_500, ("done",)),
     "error_503": Kind("Answers 503 with code 107, 108, 109 or 111.", error_503, ("done", "code")),
+    "error_code": Kind(
+        "Answers `http_status` with any code.", error_code, ("done", "error_code", "http_status")
+    ),
+    "thin_book": Kind(
+        "Carried out while the book holds one level a side, worth so many EUR.", thin_book, ("worth",)
+    ),
+    "twice": Kind("Carried out twice and answered once, as behind a network that repeats.", twice),
     "wrong_status": Kind("Carried out; each order in the answer has `status`.", wrong_status, ("status",)),
     "storm": Kind("Not carried out; answers 429 with code 105, for as many calls as `count`.", storm),
     "lag": Kind("Orders and trades are read as they were `ms` ago.", lag, ("ms",)),

@@ -85,7 +85,7 @@ class Fault(Generic[Request]):
         """What was asked for, and what came of it so far."""
         asked = {"name": self.asked.name, "on": self.asked.on, "count": self.asked.count}
         counts = {"met": self.met, "struck": self.struck, "held": self.held}
-        return {"id": self.id, **asked, **self.asked.model_dump(exclude_defaults=True), **counts}
+        return {"id": self.id, **asked, **self.asked.model_dump(mode="json", exclude_defaults=True), **counts}
 
 
 class FaultPlan(Generic[Request]):

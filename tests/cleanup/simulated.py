@@ -30,16 +30,17 @@ from functions.execute.request import Approval
 from local import stack
 from local.exchange.app import create_app
 from local.exchange.clock import Clock
-from local.exchange.decimals import plain
 from local.exchange.endpoints import Call, place_order
 from local.exchange.exchange import Accepted, Exchange, create_exchange
 from local.exchange.faults import ExchangeFaultRequest
+from local.exchange.orders import Order
 from local.faults.plan import Fault, FaultPlan
 from local.faults.serving import serving
 from local.stack import OPERATOR_ID, Stack
 from shared.bitvavo import Answer, BitvavoReadonly, KeyPair, open_http
 from shared.environment import TradingMode
 from shared.log import configure
+from tests.agreement import differences
 from tests.cleanup.short_way import TRADE_KEYS, ShortWay, Times, asked
 from tests.database.harness import POLICY, Caller, TestDatabase, body, opened, record
 
@@ -322,51 +323,11 @@ class Simulation:
 
     def disagreements(self) -> list[str]:
         """Where the database does not say what the exchange's record says; empty when all is well."""
-        found: list[str] = []
-        accepted: dict[str, list[Accepted]] = defaultdict(list)
+        orders: dict[str | None, list[Order]] = defaultdict(list)
         for one in self.exchange.record:
-            accepted[str(one.client_order_id)].append(one)
-        for (row,) in self.db.rows(
-            "select to_jsonb(execution) from public.trade_executions as execution where mode = 'live'"
-        ):
-            history = self.db.rows(
-                """
-                select exchange_order_id, amount, amount_quote, fee
-                from public.trade_history
-                where execution_id = %s
-                order by exchange_order_id
-                """,
-                row["id"],
-            )
-            found += self._differences(row, history, accepted[row["id"]])
-        return found
-
-    def _differences(
-        self, row: Mapping[str, Any], history: list[tuple[Any, ...]], accepted: list[Accepted]
-    ) -> Iterator[str]:
-        orders = [self.exchange.order_of(one) for one in accepted]
-        said = f"execution {row['id']} is {row['status']}"
-        if not orders:
-            if row["status"] not in ("NOT_PLACED", "REJECTED") or history:
-                yield f"{said}, and the exchange never had its order"
-            return
-        if row["exchange_order_id"] not in [order.id for order in orders]:
-            yield f"{said} and names {row['exchange_order_id']}; the exchange has {[o.id for o in orders]}"
-            return
-        known = next(order for order in orders if order.id == row["exchange_order_id"])
-        truth = "FILLED" if known.status("new") == "filled" else "CANCELED"
-        stored = (
-            row["status"],
-            *(str(row[name]) for name in ("filled_amount", "filled_amount_quote", "fee")),
-        )
-        real = (truth, plain(known.filled), plain(known.filled_quote), plain(known.fee))
-        if stored != real:
-            yield f"{said}: stored {stored}, real {real}"
-        traded = sorted(
-            (order.id, order.filled, order.filled_quote, order.fee) for order in orders if order.filled
-        )
-        if traded != history:
-            yield f"{said}: history {history}, traded {traded}"
+            orders[one.client_order_id].append(self.exchange.order_of(one))
+        live = self.db.rows("select id from public.trade_executions where mode = 'live'")
+        return [said for (one,) in live for said in differences(self.db.admin, one, orders[str(one)])]
 
 
 Deploy = Callable[..., AbstractContextManager[Simulation]]

@@ -140,6 +140,8 @@ ANSWERS: list[tuple[str, dict[str, object], int, int | None]] = [
     ("error_503", {}, 503, 109),
     ("error_503", {"code": 111}, 503, 111),
     ("not_json", {}, 200, None),
+    ("error_code", {}, 503, 109),
+    ("error_code", {"http_status": 400, "error_code": 230}, 400, 230),
 ]
 
 
@@ -174,6 +176,25 @@ def test_a_wrong_status_is_well_formed_and_false(served: Served) -> None:
     order = ok(buy(served))
     assert (order["status"], order["filledAmount"]) == ("rejected", "0.00199461")
     assert ok(served.trade.get("/order", market="BTC-EUR", orderId=order["orderId"]))["status"] == "filled"
+
+
+def test_a_thin_book_fills_a_part_and_an_empty_one_nothing(served: Served) -> None:
+    """The struck order alone meets it; the next one meets the book of before."""
+    order = {**BUY, "orderType": "limit", "timeInForce": "IOC", "price": "50010", "amount": "0.01"}
+    del order["amountQuote"]
+    served.fail("thin_book", ON_ORDER, worth="50.01")
+    served.fail("thin_book", ON_ORDER)
+    filled = [ok(served.trade.order(**order))["filledAmount"] for _ in range(3)]
+    assert filled == ["0.001", "0", "0.01"]
+
+
+def test_a_request_that_the_network_repeats_makes_two_orders(served: Served) -> None:
+    """Two orders under one clientOrderId, and the answer of the first."""
+    served.fail("twice", ON_ORDER)
+    order = ok(buy(served))
+    first, second = served.record()
+    assert first["clientOrderId"] == second["clientOrderId"]
+    assert order["orderId"] == first["orderId"] != second["orderId"]
 
 
 def test_a_storm_refuses_calls_in_a_row(served: Served) -> None:

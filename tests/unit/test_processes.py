@@ -174,3 +174,41 @@ def test_a_signal_runs_the_clean_up(number: signal.Signals) -> None:
     assert cleaned == [number]
     assert left.value.code == 128 + number
     assert signal.getsignal(number) == before
+
+
+def test_a_paused_process_does_nothing_until_it_is_resumed(folder: Path) -> None:
+    """It goes on where it was; what it was told meanwhile has waited."""
+    spoken = folder / "spoken"
+    code = (
+        f"import time\nfrom pathlib import Path\nwhile True: Path({str(spoken)!r}).touch(); time.sleep(.01)"
+    )
+    child = python("talker", code, folder)
+    child.wait_until(spoken.exists)
+    child.pause()
+    spoken.unlink()
+    time.sleep(0.1)
+    assert not spoken.exists()
+    child.resume()
+    child.wait_until(spoken.exists)
+
+
+def test_a_killed_process_gets_no_warning(folder: Path) -> None:
+    """No handler runs, and what it started is gone with it."""
+    warned = folder / "warned"
+    code = (
+        "import signal, subprocess, sys, time\n"
+        "from pathlib import Path\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: Path({str(warned)!r}).touch())\n"
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    child = python("parent", code, folder)
+    child.wait_until(lambda: child.log_file.read_text().endswith("\n"))
+    other = int(child.log_file.read_text())
+    child.kill()
+    assert not child.alive
+    deadline = time.monotonic() + 5
+    while identify(other) is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert identify(other) is None
+    assert not warned.exists()
