@@ -12,12 +12,14 @@ from pathlib import Path
 
 from functions.execute.checks import CHECKS
 from functions.execute.outcome import ERROR_CODES
+from local.markdown import table
 from shared.environment import VARIABLES
 from shared.events import Event, Layer, Severity
+from tests.crashes.matrix import TABLES as CRASHES
 from tests.mutants.catalog import PROMISES, in_code, in_database
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = (REPOSITORY / "docs" / "HARDENING.md", REPOSITORY / "docs" / "EVENTS.md")
+DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("HARDENING.md", "CRASHES.md", "EVENTS.md"))
 
 
 def main() -> None:
@@ -37,7 +39,7 @@ def rendered(text: str) -> str:
 
 
 def _checks() -> str:
-    return _table(
+    return table(
         ("check", "demands", "fails with", "decided by", "facts"),
         (
             (
@@ -53,7 +55,7 @@ def _checks() -> str:
 
 
 def _error_codes() -> str:
-    return _table(
+    return table(
         ("code", "HTTP", "meaning", "fate of the order"),
         (
             (f"{row.code}", f"{row.http_status}", row.meaning, str(row.fate))
@@ -63,14 +65,14 @@ def _error_codes() -> str:
 
 
 def _events() -> str:
-    return _table(
+    return table(
         ("event", "layer", "severity", "says"),
         ((f"`{event}`", str(event.layer), str(event.severity), event.says) for event in Event),
     )
 
 
 def _alerts() -> str:
-    return _table(
+    return table(
         ("event", "wakes a person", "says", "what to do"),
         (
             (
@@ -86,17 +88,17 @@ def _alerts() -> str:
 
 
 def _layers() -> str:
-    return _table(("layer", "speaks of"), ((f"`{layer}`", layer.about) for layer in Layer))
+    return table(("layer", "speaks of"), ((f"`{layer}`", layer.about) for layer in Layer))
 
 
 def _severities() -> str:
-    return _table(
+    return table(
         ("severity", "asks of a person"), ((f"`{severity}`", severity.asks) for severity in Severity)
     )
 
 
 def _variables() -> str:
-    return _table(
+    return table(
         ("variable", "execute", "scan_tick", "cleanup", "meaning"),
         (
             (f"`{variable.name}`", variable.execute, variable.scan_tick, variable.cleanup, variable.meaning)
@@ -107,7 +109,7 @@ def _variables() -> str:
 
 def _mutants() -> str:
     mutants = sorted([*in_database(), *in_code()], key=lambda mutant: PROMISES.index(mutant.keeps))
-    return _table(
+    return table(
         ("guarantee", "mechanism", "test", "mutant"),
         (
             (
@@ -125,11 +127,6 @@ def _codes(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in lines)
-
-
 TABLES: Mapping[str, Callable[[], str]] = {
     "checks": _checks,
     "error_codes": _error_codes,
@@ -139,6 +136,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "severities": _severities,
     "variables": _variables,
     "mutants": _mutants,
+    **CRASHES,
 }
 
 
