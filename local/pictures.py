@@ -51,7 +51,7 @@ VIEWS = (
     "scan_health",
     "unsettled_executions",
 )
-_SIZE = (1500, 380)
+_SIZE = (1600, 560)
 _PATIENCE_S = 60.0
 _PAGE_SETTLES_MS = 4000
 

@@ -12,12 +12,12 @@ select
     proposal.side,
     coalesce(proposal.amount_quote, round(proposal.amount * proposal.reference_price, 2)) as eur,
     proposal.reference_price,
-    proposal.limit_price,
     proposal.confidence,
     proposal.rationale,
-    proposal.created_at,
     proposal.expires_at,
     execution.status as execution_status,
+    proposal.limit_price,
+    proposal.created_at,
     proposal.id as proposal_id,
     proposal.user_id
 from public.trade_proposals as proposal
@@ -63,8 +63,8 @@ select
     execution.status,
     execution.market,
     execution.side,
-    execution.order_value,
-    interlock.clock() - execution.claimed_at as age,
+    execution.order_value as order_value_eur,
+    date_trunc('second', interlock.clock() - execution.claimed_at) as age,
     execution.error_code,
     execution.next_check_at,
     execution.check_attempts,
@@ -79,7 +79,7 @@ comment on view public.unsettled_executions is
 comment on column public.unsettled_executions.status is 'CLAIMED, UNKNOWN, OPEN or PARTIALLY_FILLED.';
 comment on column public.unsettled_executions.market is 'Such as BTC-EUR.';
 comment on column public.unsettled_executions.side is 'buy or sell.';
-comment on column public.unsettled_executions.order_value is 'The most EUR that it may still have spent; limits count it.';
+comment on column public.unsettled_executions.order_value_eur is 'The most EUR that it may still have spent; limits count it.';
 comment on column public.unsettled_executions.age is 'Since then. Minutes are usual; above 24 hours it waits for settle_by_hand.';
 comment on column public.unsettled_executions.error_code is 'What the exchange said last, if it was an error.';
 comment on column public.unsettled_executions.next_check_at is 'When cleanup looks at it next.';
@@ -117,7 +117,7 @@ select
     job.enabled,
     case
         when job.enabled and job.next_run_at < interlock.clock() and coalesce(job.lock_expires_at <= interlock.clock(), true)
-            then interlock.clock() - job.next_run_at
+            then date_trunc('second', interlock.clock() - job.next_run_at)
     end as overdue_by,
     job.last_outcome,
     job.last_error,
@@ -125,7 +125,7 @@ select
     job.next_run_at,
     job.last_run_at,
     job.locked_by,
-    interlock.clock() - job.locked_at as locked_for,
+    date_trunc('second', interlock.clock() - job.locked_at) as locked_for,
     job.lock_expires_at,
     job.lock_expires_at <= interlock.clock() as lock_is_expired,
     (
@@ -226,19 +226,30 @@ create view public.dry_run_results with (security_invoker = true) as
 select
     execution.market,
     execution.side,
-    execution.order_value,
-    round(
-        (latest.reference_price / ((execution.request ->> 'body')::jsonb ->> 'price')::numeric - 1)
-        * case execution.side when 'buy' then 100 else -100 end,
-        2
-    ) as result_percent,
-    ((execution.request ->> 'body')::jsonb ->> 'price')::numeric as price_at_approval,
+    execution.order_value as order_value_eur,
+    case when priced.reached then
+        round((latest.reference_price / priced.current - 1) * case execution.side when 'buy' then 100 else -100 end, 2)
+    end as result_percent,
+    priced.current as price_at_approval,
     latest.reference_price as last_scanned_price,
     execution.claimed_at,
     latest.created_at as last_scanned_at,
     execution.id as execution_id,
     execution.user_id
 from public.trade_executions as execution
+left join lateral (
+    select
+        fact.current,
+        case execution.side when 'buy' then fact.current <= fact.sent else fact.current >= fact.sent end as reached
+    from (
+        select
+            (verdict.value #>> '{facts,current_price}')::numeric as current,
+            ((execution.request ->> 'body')::jsonb ->> 'price')::numeric as sent
+        from jsonb_array_elements(execution.checks) as verdict
+        where verdict.value ->> 'check' = 'price_moved'
+        limit 1
+    ) as fact
+) as priced on true
 left join lateral (
     select proposal.reference_price, proposal.created_at
     from public.trade_proposals as proposal
@@ -253,9 +264,9 @@ comment on view public.dry_run_results is
     'What dry runs would have made so far, before fees: the price at approval against the last price that a scan stored. Above zero: the trade would have paid.';
 comment on column public.dry_run_results.market is 'Such as BTC-EUR.';
 comment on column public.dry_run_results.side is 'buy or sell.';
-comment on column public.dry_run_results.order_value is 'The most EUR that would have changed hands.';
-comment on column public.dry_run_results.result_percent is 'What the price has moved in favour of the trade, percent.';
-comment on column public.dry_run_results.price_at_approval is 'The price, EUR, at which the order would have been sent.';
+comment on column public.dry_run_results.order_value_eur is 'The most EUR that would have changed hands.';
+comment on column public.dry_run_results.result_percent is 'What the price has moved in favour of the trade, percent. Empty: a limit order whose price was not reached.';
+comment on column public.dry_run_results.price_at_approval is 'The best ask for a buy, the best bid for a sell, EUR, when it was approved.';
 comment on column public.dry_run_results.last_scanned_price is 'The price, EUR, that the last scan of this market stored.';
 comment on column public.dry_run_results.claimed_at is 'When it was approved.';
 comment on column public.dry_run_results.last_scanned_at is 'When that scan stored it. Before claimed_at: nothing has been learned since.';

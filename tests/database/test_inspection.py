@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.database.harness import NOON, Caller, TestDatabase, body, execution_id, order, record
+from tests.database.harness import NOON, Caller, TestDatabase, execution_id, order, record
 from tests.database.life import live, reservation_parameters, reserved, scanned
 
 VIEWS = (
@@ -102,7 +102,7 @@ def test_an_execution_is_listed_with_its_age_until_it_is_settled(db: TestDatabas
     db.advance(timedelta(minutes=7))
 
     (row,) = _view(db, "unsettled_executions")
-    assert (str(row["id"]), row["status"], row["age"], row["order_value"]) == (
+    assert (str(row["id"]), row["status"], row["age"], row["order_value_eur"]) == (
         execution["id"],
         "CLAIMED",
         timedelta(minutes=7),
@@ -293,17 +293,25 @@ def test_overrides_are_listed(db: TestDatabase, service: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("side", "later_price", "percent"),
-    [("buy", 51000, "2.00"), ("buy", 49000, "-2.00"), ("sell", 49000, "2.00")],
+    ("side", "price", "later_price", "percent"),
+    [
+        ("buy", "49500", "49995", "1.00"),
+        ("buy", "49500", "49005", "-1.00"),
+        ("sell", "50500", "49995", "1.00"),
+        ("buy", "50500", "51000", None),
+    ],
+    ids=["rises", "falls", "sold before a fall", "a limit not reached"],
 )
-def test_a_dry_run_is_valued_at_the_last_price_that_a_scan_stored(
-    db: TestDatabase, service: Caller, side: str, later_price: int, percent: str
+def test_a_dry_run_is_valued_from_the_market_price_at_approval_to_the_last_one_that_a_scan_stored(
+    db: TestDatabase, service: Caller, side: str, price: str, later_price: str, percent: str | None
 ) -> None:
-    """A buy gains when the price rose since the approval, a sell when it fell."""
+    """The edge of the collar at which it would have been sent, 50,000 here, is no price that was paid."""
     owner = db.owner()
     dry = _dry(db, service)
     proposal = db.proposal(owner, side=side)
-    db.claim(service, owner, proposal, **dry)
+    checks: Any = db.claim_parameters(owner, proposal)["p_market_checks"]
+    checks[0]["facts"] = {"current_price": price}
+    db.claim(service, owner, proposal, **dry, p_market_checks=checks)
     db.advance(timedelta(hours=1))
     db.proposal(owner, side=side, reference_price=Decimal(later_price))
 
@@ -315,12 +323,11 @@ def test_a_dry_run_is_valued_at_the_last_price_that_a_scan_stored(
         row["last_scanned_at"],
     ) == (
         execution_id(proposal),
-        Decimal(50000),
+        Decimal(price),
         Decimal(later_price),
         NOON + timedelta(hours=1),
     )
-    assert row["result_percent"] == Decimal(percent)
-    assert '"price":"50000"' in body(proposal, "BTC-EUR", side, Decimal(1), Decimal(50000))
+    assert row["result_percent"] == (None if percent is None else Decimal(percent))
 
 
 def test_every_view_looks_with_the_rights_of_whoever_looks(shared_db: TestDatabase) -> None:
