@@ -7,8 +7,8 @@ taken out, in `database`; what the exchange may do, and what is explored, in `ca
 
 What is left out, and why nothing is lost by it:
 
-- **One proposal.** Executions of different proposals share no row but the halt, which only refuses. Budgets
-  and ceilings are counted in the claim, under locks; the soak in `tests/soak` holds them.
+- **One proposal.** Executions of different proposals share no row but the halt, which only refuses. Limits
+  are counted in the claim, under locks; `tests/database/test_interleavings` holds them.
 - **The checks.** A check can only refuse. The model claims whatever the halt and the timestamp do not
   refuse, so it does more than the product. `begin_execution` is left out: the claim decides it again.
 - **A transaction is one step.** That is what the row lock, taken before the first read, makes of it.
@@ -18,9 +18,9 @@ What is left out, and why nothing is lost by it:
   step, and so may be as late as the protocol allows and later; the fence is moved with it. Between two
   steps of time anything may happen in any order. Both lengths are read from the code and from the SQL.
 - **One clock.** Database and exchange show the same time, moved by nobody: rounds must be apart on both
-  clocks, and the simulation in `tests/cleanup` and the soak move each by itself.
+  clocks, and `tests/cleanup/test_seeded_runs` moves each by itself.
 - **Leases, back-off, limits.** Cleanup may begin a run whenever it likes: more runs than in the product.
   One runs at a time; that runs overlap is held by `tests/cleanup/test_many_runs`.
-- **PARTIALLY_FILLED** moves as OPEN does. Amounts and fees are left to the soak.
+- **PARTIALLY_FILLED** moves as OPEN does. Amounts and fees are left to `tests/cleanup/test_facts`.
 - **A crash** of a process while a call to the database is under way is the crash after it or before it.
 """
