@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model \
+.PHONY: help setup run demo-faults serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model \
     model-check stage check-keys clean
 
 help: ## what there is
@@ -17,6 +17,9 @@ setup: ## install what the project needs, into this folder alone
 
 run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=openai
 	@$(PYTHON) -m local.cycle
+
+demo-faults: setup ## the cycle once more, and the answer to the order is lost
+	@$(PYTHON) -m local.cycle lost-answer
 
 serve: setup ## the local world and the three functions on their schedule, until interrupted; MODE=dry_run
 	@$(PYTHON) -m local.serve

@@ -1,8 +1,9 @@
-"""``make run``: one whole cycle on real parts, shown as it happens.
+"""One whole cycle on real parts, shown as it happens: ``make run``, and ``make demo-faults``.
 
 Cleanup opens live trading, a scan lets the model propose, the owner approves, one order leaves, the repeat
-is refused, the status and the evidence are shown, and everything is stopped. Exits 0 when all of it held; a
-model that holds is said and is fine too.
+is refused, the status and the evidence are shown, and everything is stopped. With ``lost-answer`` the
+exchange carries the order out and its answer is lost: the fate is unknown until cleanup settles it. Exits 0
+when all of it held; a model that holds is said and is fine too.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -40,32 +42,39 @@ _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(?:\+00(?
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _DAY_MS = 24 * 60 * 60 * 1000
 _WIDTH_WITHOUT_TERMINAL = 118
+_LONGEST_WAIT_S = 90.0
+_FAULTS: tuple[Mapping[str, object], ...] = (
+    {"name": "drop_answer", "on": "POST /order"},
+    {"name": "lag", "on": "GET /order", "ms": 60_000, "count": None},
+)
 
 
 class PromiseBrokenError(LocalWorldError):
     """The cycle ended otherwise than it must."""
 
 
-def main() -> None:
-    """Run one cycle under the name ``run``; a failure is one line and exit 1."""
+def main(arguments: Sequence[str]) -> None:
+    """Run one cycle; a failure is one line and exit 1."""
+    lost = list(arguments) == ["lost-answer"]
+    name, command = ("demo", "make demo-faults") if lost else ("run", "make run")
     console = _console()
     began = time.monotonic()
     try:
         options = Options.from_environment(os.environ)
         with ExitStack() as started:
             with _progress(console, f"Setting up: {', '.join(_PARTS)}") as done:
-                place = started.enter_context(world.running("run", options))
+                place = started.enter_context(world.running(name, options))
                 done(f"Ready: {place.stack.supabase_url}")
-            _cycle(console, place)
+            _cycle(console, place, lost=lost)
             with _progress(console, "\nStopping everything") as done:
                 started.close()
                 done("Nothing is left running")
     except LocalWorldError as error:
-        sys.exit(f"make run: {error}")
+        sys.exit(f"{command}: {error}")
     console.print(f"\n[bold]Done[/bold] in {time.monotonic() - began:.0f} s.")
 
 
-def _cycle(console: Console, place: World) -> None:
+def _cycle(console: Console, place: World, *, lost: bool) -> None:
     http = httpx.Client(trust_env=False, timeout=90.0)
     owner = create_user(place.stack, EMAIL, note="the owner of this local world")
     policy = owner.call("set_trading_policy", p_policy=POLICY)
@@ -108,6 +117,22 @@ def _cycle(console: Console, place: World) -> None:
     proposal = proposals[0]
     _show_proposal(console, proposal)
 
+    if lost:
+        _lose_the_answer(console, http, place, owner, proposal)
+    else:
+        _get_the_answer(console, http, place, owner, proposal)
+
+    _heading(console, "Evidence", "what the exchange says beside what the database says")
+    orders = _orders_at_the_exchange(place, str(proposal["market"]))
+    _show_evidence(console, owner, proposal, orders)
+    _must(len(orders) == 1, f"the exchange has {len(orders)} orders for two approvals")
+    console.print("\n  Two approvals, [bold]one order[/bold].")
+
+
+def _get_the_answer(
+    console: Console, http: httpx.Client, place: World, owner: Owner, proposal: Mapping[str, Any]
+) -> None:
+    """Approved, approved again, looked at, compared: as it goes on a good day."""
     _heading(console, "Approve", f"POST / with the owner's token, proposal {proposal['id']}")
     first = _approve(http, place, owner, proposal["id"])
     _show_answer(console, first)
@@ -124,11 +149,47 @@ def _cycle(console: Console, place: World) -> None:
     _heading(console, "Cleanup again", "settles what is open and compares once more")
     _say(console, _post(http, place.functions["cleanup"])["summary"])
 
-    _heading(console, "Evidence", "what the exchange says beside what the database says")
+
+def _lose_the_answer(
+    console: Console, http: httpx.Client, place: World, owner: Owner, proposal: Mapping[str, Any]
+) -> None:
+    """Approved, and nobody hears what became of it: unknown, never sent again, settled by cleanup."""
+    _heading(
+        console,
+        "The fault",
+        "the exchange carries the order out, the connection breaks, and its look-ups lag behind",
+    )
+    admin = f"{place.exchange_url.removesuffix('/v2')}/_admin/faults"
+    for fault in _FAULTS:
+        _answer(http.post(admin, json=fault))
+        _say(console, f"{fault['name']:12} on {fault['on']}")
+
+    _heading(console, "Approve", f"POST / with the owner's token, proposal {proposal['id']}")
+    first = _approve(http, place, owner, proposal["id"])
+    _show_answer(console, first, checks=False)
+    _must(first.status_code == 202, "an order of unknown fate was told as something else")
     orders = _orders_at_the_exchange(place, str(proposal["market"]))
-    _show_evidence(console, owner, proposal, orders)
-    _must(len(orders) == 1, f"the exchange has {len(orders)} orders for two approvals")
-    console.print("\n  Two approvals, [bold]one order[/bold].")
+    _say(console, f"[dim]Only the exchange knows: it has {len(orders)} order, {orders[0].status}.[/dim]")
+
+    _heading(console, "Approve again", "an impatient owner: what is unknown is never sent again")
+    second = _approve(http, place, owner, proposal["id"])
+    _show_answer(console, second, checks=False)
+    _must(second.status_code == 409, "the repeat was not refused")
+
+    _heading(console, "Status", "GET /status with the owner's token")
+    _show_status(console, _answer(http.get(f"{place.functions['execute']}/status", headers=owner.bearer())))
+
+    _heading(console, "Cleanup", "runs every minute: it looks the order up, and compares all orders")
+    http.delete(admin).raise_for_status()
+    (execution,) = owner.read("trade_executions", proposal_id=f"eq.{proposal['id']}")
+    due_s = datetime.fromisoformat(execution["next_check_at"]).timestamp() - time.time() + 1
+    with _progress(console, "  Waiting until the order can no longer arrive") as done:
+        time.sleep(min(max(due_s, 0), _LONGEST_WAIT_S))
+        done("  Whatever was under way has arrived or never will")
+    _say(console, _post(http, place.functions["cleanup"])["summary"])
+    (execution,) = owner.read("trade_executions", proposal_id=f"eq.{proposal['id']}")
+    _say(console, f"execution {execution['id']}  [bold]{execution['status']}[/bold]")
+    _must(execution["status"] not in ("UNKNOWN", "CLAIMED"), "the order was found and not recorded")
 
 
 def _approve(http: httpx.Client, place: World, owner: Owner, proposal_id: str) -> httpx.Response:
@@ -267,6 +328,8 @@ def _show_status(console: Console, status: Mapping[str, Any]) -> None:
         f"model calls    {budget['daily_used']} of {budget['daily_limit']} today, "
         f"{budget['hourly_used']} of {budget['hourly_limit']} this hour",
     )
+    for execution in status["unsettled_executions"]:
+        _say(console, f"[bold]unsettled[/bold]      {execution['market']} {execution['status']}")
     for window in status["windows"]:
         until = {name: at for name, at in window.items() if name != "asset"}
         _say(console, f"waiting        {window['asset']}: {_compact(until)}")
@@ -350,4 +413,4 @@ def _progress(console: Console, what: str) -> Iterator[Callable[[str], None]]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

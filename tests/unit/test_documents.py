@@ -37,3 +37,30 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
     named = re.findall(r"`((?:tests|functions|shared|local|supabase|docs)/[\w./]*)`", document.read_text())
     assert named
     assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+_ALL = (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"))
+
+
+def _anchors(document: Path) -> set[str]:
+    """The headings as GitHub names them in an address."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", _ALL, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    """A relative link names a file that is there, and a heading that is in it."""
+    broken = []
+    for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", document.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path) if path else document
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_links_are_found_at_all() -> None:
+    """The test above looks at something."""
+    assert "rotate" in _anchors(REPOSITORY / "docs" / "OPERATIONS.md")
+    assert sum(document.read_text().count("](") for document in _ALL) > 20
