@@ -134,17 +134,13 @@ def _get_the_answer(
 ) -> None:
     """Approved, approved again, looked at, compared: as it goes on a good day."""
     _heading(console, "Approve", f"POST / with the owner's token, proposal {proposal['id']}")
-    first = _approve(http, place, owner, proposal["id"])
+    first = _approve(http, place, owner, proposal)
     _show_answer(console, first)
     _must(first.status_code == 200, "the approval was not executed")
 
-    _heading(console, "Approve again", "the same request once more: nothing may happen twice")
-    second = _approve(http, place, owner, proposal["id"])
-    _show_answer(console, second, checks=False)
-    _must(second.status_code == 409, "the repeat was not refused")
-
-    _heading(console, "Status", "GET /status with the owner's token")
-    _show_status(console, _answer(http.get(f"{place.functions['execute']}/status", headers=owner.bearer())))
+    _approve_again(
+        console, http, place, owner, proposal, "the same request once more: nothing may happen twice"
+    )
 
     _heading(console, "Cleanup again", "settles what is open and compares once more")
     _say(console, _post(http, place.functions["cleanup"])["summary"])
@@ -165,35 +161,54 @@ def _lose_the_answer(
         _say(console, f"{fault['name']:12} on {fault['on']}")
 
     _heading(console, "Approve", f"POST / with the owner's token, proposal {proposal['id']}")
-    first = _approve(http, place, owner, proposal["id"])
+    first = _approve(http, place, owner, proposal)
     _show_answer(console, first, checks=False)
     _must(first.status_code == 202, "an order of unknown fate was told as something else")
     orders = _orders_at_the_exchange(place, str(proposal["market"]))
-    _say(console, f"[dim]Only the exchange knows: it has {len(orders)} order, {orders[0].status}.[/dim]")
+    _must(len(orders) == 1, f"the exchange has {len(orders)} orders for one approval")
+    _say(console, f"[dim]Only the exchange knows: it has one order, {orders[0].status}.[/dim]")
 
-    _heading(console, "Approve again", "an impatient owner: what is unknown is never sent again")
-    second = _approve(http, place, owner, proposal["id"])
+    _approve_again(
+        console, http, place, owner, proposal, "an impatient owner: what is unknown is never sent again"
+    )
+
+    _heading(console, "Cleanup", "runs every minute: it looks up what is open")
+    http.delete(admin).raise_for_status()
+    due_s = datetime.fromisoformat(_execution(owner, proposal)["next_check_at"]).timestamp() - time.time() + 1
+    with _progress(console, "  Waiting until the order can no longer arrive") as done:
+        time.sleep(min(max(due_s, 0), _LONGEST_WAIT_S))
+        done("  Whatever was under way has arrived or never will")
+    _say(console, _post(http, place.functions["cleanup"])["summary"])
+    execution = _execution(owner, proposal)
+    _say(console, f"execution {execution['id']}  [bold]{execution['status']}[/bold]")
+    _must(execution["status"] not in ("UNKNOWN", "CLAIMED"), "the order was found and not recorded")
+
+
+def _approve_again(
+    console: Console,
+    http: httpx.Client,
+    place: World,
+    owner: Owner,
+    proposal: Mapping[str, Any],
+    about: str,
+) -> None:
+    """The same approval once more, which is refused, and how everything stands."""
+    _heading(console, "Approve again", about)
+    second = _approve(http, place, owner, proposal)
     _show_answer(console, second, checks=False)
     _must(second.status_code == 409, "the repeat was not refused")
 
     _heading(console, "Status", "GET /status with the owner's token")
     _show_status(console, _answer(http.get(f"{place.functions['execute']}/status", headers=owner.bearer())))
 
-    _heading(console, "Cleanup", "runs every minute: it looks the order up, and compares all orders")
-    http.delete(admin).raise_for_status()
-    (execution,) = owner.read("trade_executions", proposal_id=f"eq.{proposal['id']}")
-    due_s = datetime.fromisoformat(execution["next_check_at"]).timestamp() - time.time() + 1
-    with _progress(console, "  Waiting until the order can no longer arrive") as done:
-        time.sleep(min(max(due_s, 0), _LONGEST_WAIT_S))
-        done("  Whatever was under way has arrived or never will")
-    _say(console, _post(http, place.functions["cleanup"])["summary"])
-    (execution,) = owner.read("trade_executions", proposal_id=f"eq.{proposal['id']}")
-    _say(console, f"execution {execution['id']}  [bold]{execution['status']}[/bold]")
-    _must(execution["status"] not in ("UNKNOWN", "CLAIMED"), "the order was found and not recorded")
+
+def _execution(owner: Owner, proposal: Mapping[str, Any]) -> Mapping[str, Any]:
+    (row,) = owner.read("trade_executions", proposal_id=f"eq.{proposal['id']}")
+    return row
 
 
-def _approve(http: httpx.Client, place: World, owner: Owner, proposal_id: str) -> httpx.Response:
-    return http.post(place.functions["execute"], json={"proposalId": proposal_id}, headers=owner.bearer())
+def _approve(http: httpx.Client, place: World, owner: Owner, proposal: Mapping[str, Any]) -> httpx.Response:
+    return http.post(place.functions["execute"], json={"proposalId": proposal["id"]}, headers=owner.bearer())
 
 
 def _post(http: httpx.Client, address: str) -> dict[str, Any]:
