@@ -28,29 +28,6 @@ from local.stack import REPOSITORY
 from local.world import Options, World
 
 IMAGES = REPOSITORY / "docs" / "images"
-TABLES = (
-    "trading_controls",
-    "trading_owners",
-    "trading_policies",
-    "scan_jobs",
-    "trade_proposals",
-    "trade_executions",
-    "trade_history",
-    "gpt_usage_log",
-    "audit_events",
-    "audit_seals",
-)
-VIEWS = (
-    "blocking_checks",
-    "dry_run_results",
-    "executions_by_hour",
-    "incomplete_evidence",
-    "model_spend",
-    "overrides_used",
-    "recent_proposals",
-    "scan_health",
-    "unsettled_executions",
-)
 _SIZE = (1600, 560)
 _PATIENCE_S = 60.0
 _PAGE_SETTLES_MS = 4000
@@ -58,7 +35,6 @@ _PAGE_SETTLES_MS = 4000
 
 def main() -> None:
     """Take a picture of each table and view, or of those that are named; a failure is one line and exit 1."""
-    wanted = sys.argv[1:] or [*TABLES, *VIEWS]
     folder = Path(os.environ.get("IMAGES", IMAGES))
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
     if browser is None:
@@ -66,11 +42,20 @@ def main() -> None:
     try:
         with world.running("pictures", Options()) as place:
             _let_something_happen(place)
-            for name in wanted:
+            for name in sys.argv[1:] or _shown(place):
                 _take(browser, f"{place.stack.supabase_url}/editor/{name}", folder / f"{name}.png")
                 print(folder / f"{name}.png", flush=True)
     except LocalWorldError as error:
         sys.exit(f"make pictures: {error}")
+
+
+def _shown(place: World) -> list[str]:
+    """Every table and view that the dashboard shows."""
+    with psycopg.connect(place.stack.database_url) as database:
+        rows = database.execute(
+            "select table_name from information_schema.tables where table_schema = 'public' order by 1"
+        ).fetchall()
+    return [str(name) for (name,) in rows]
 
 
 def _take(browser: str, url: str, file: Path) -> None:

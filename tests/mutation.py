@@ -57,7 +57,7 @@ def main() -> int:
     local.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="mutation-", dir=local) as name:
         folder = Path(name)
-        _copy_to(folder)
+        copy_to(folder)
         _say("Changing every decision of the pure core, a few minutes …")
         mutants = _tried(folder)
         unnoticed = {_change(folder, mutant): mutant for mutant in mutants if mutant.status != _CAUGHT}
@@ -72,8 +72,8 @@ def main() -> int:
     return 1 if unreviewed or outdated else 0
 
 
-def _copy_to(folder: Path) -> None:
-    """mutmut changes what it tests in place of work, so it gets one of its own."""
+def copy_to(folder: Path) -> None:
+    """What is deployed and its unit tests, for whoever changes them where they stand."""
     for path in _COPIED:
         source, target = _REPOSITORY / path, folder / path
         if source.is_dir():

@@ -22,7 +22,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from local.deploy.probe import BROKEN, NO_TRADE, WRONG_ADDRESS, Probe, Rights
-from local.deploy.project import rows_of
+from local.deploy.project import rows_of, trade_keys
 from local.deploy.settings import settings_of
 from shared.bitvavo import KeyPair, Order, open_http
 from shared.errors import ExchangeError, ExchangeRefused, ExchangeUnreadable
@@ -69,7 +69,7 @@ def check(given: Mapping[str, str], base_url: str, seen: dict[str, Any]) -> Iter
     Raises `ExchangeError` when the exchange gives no answer.
     """
     read_only = KeyPair(given["BITVAVO_READONLY_KEY"], SecretStr(given["BITVAVO_READONLY_SECRET"]))
-    trade = KeyPair(given["BITVAVO_TRADE_KEY"], SecretStr(given["BITVAVO_TRADE_SECRET"]))
+    trade = trade_keys(given)
     if read_only.key == trade.key:
         yield Finding(
             Verdict.WRONG, "Both pairs are the same: make a second one, without Trade digital assets."

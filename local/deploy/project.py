@@ -11,13 +11,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from local.deploy.envfile import EnvFileError, read
+from shared.bitvavo import KeyPair
 
 _UNSETTLED = "in.(CLAIMED,UNKNOWN,OPEN,PARTIALLY_FILLED)"
 _HTTP_TIMEOUT_S = 20.0
@@ -60,7 +61,7 @@ def hold_fast(given: Mapping[str, str], found: Facts) -> None:
     changed = [
         name
         for name, new, old in (
-            ("trade key", fingerprint(given["BITVAVO_TRADE_KEY"]), controls["trade_key_fingerprint"]),
+            ("trade key", trade_keys(given).fingerprint, controls["trade_key_fingerprint"]),
             ("operator id", given["BITVAVO_OPERATOR_ID"], str(controls["operator_id"])),
         )
         if new != old
@@ -80,9 +81,9 @@ def hold_fast(given: Mapping[str, str], found: Facts) -> None:
         )
 
 
-def fingerprint(key: str) -> str:
-    """The first 16 hex digits of the key's SHA-256, as the controls register it."""
-    return sha256(key.encode("ascii")).hexdigest()[:16]
+def trade_keys(given: Mapping[str, str]) -> KeyPair:
+    """The trade pair of the settings."""
+    return KeyPair(given["BITVAVO_TRADE_KEY"], SecretStr(given["BITVAVO_TRADE_SECRET"]))
 
 
 def wanted_controls(given: Mapping[str, str], mode: str) -> dict[str, str]:
@@ -90,7 +91,7 @@ def wanted_controls(given: Mapping[str, str], mode: str) -> dict[str, str]:
     return {
         "mode": mode,
         "operator_id": given["BITVAVO_OPERATOR_ID"],
-        "trade_key_fingerprint": fingerprint(given["BITVAVO_TRADE_KEY"]),
+        "trade_key_fingerprint": trade_keys(given).fingerprint,
         "max_order_eur": given["MAX_ORDER_EUR"],
         "max_daily_value_eur": given["MAX_DAILY_VALUE_EUR"],
         "max_daily_gpt_calls": given["MAX_DAILY_GPT_CALLS"],

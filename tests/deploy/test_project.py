@@ -26,6 +26,7 @@ def given(place: World) -> Mapping[str, str]:
         "SUPABASE_URL": place.stack.supabase_url,
         "SUPABASE_SECRET_KEY": place.stack.secret_key,
         "BITVAVO_TRADE_KEY": TRADE_KEY,
+        "BITVAVO_TRADE_SECRET": "canary-trade-secret",
         "BITVAVO_OPERATOR_ID": str(OPERATOR_ID),
         "MAX_ORDER_EUR": "1000.00",
         "MAX_DAILY_VALUE_EUR": "5000",

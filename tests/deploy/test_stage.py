@@ -22,7 +22,7 @@ from local.processes import Child
 from shared.environment import FunctionName
 from tests.deploy.cloud import REPOSITORY
 from tests.unit.test_environment import environ
-from tests.unit.test_walls import SENDS
+from tests.unit.test_walls import is_post
 
 UV = REPOSITORY / ".local" / "uv" / "bin" / "uv"
 DEPLOYED = "3.13"
@@ -151,13 +151,7 @@ def test_only_execute_holds_code_that_places_an_order(
         str(file.relative_to(alone[function].folder))
         for file in alone[function].folder.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in SENDS
-        and (
-            node.func.attr == "post"
-            or any(isinstance(a, ast.Constant) and a.value == "POST" for a in node.args)
-        )
+        if is_post(node)
     }
     places = {"functions/execute/exchange.py"} if function == "execute" else set()
     assert posting == {"shared/notify.py"} | places

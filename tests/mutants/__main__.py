@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -23,9 +22,7 @@ from local.errors import LocalWorldError
 from local.stack import Stack
 from tests.database.harness import MUTANT, STACK, opened
 from tests.mutants.catalog import InCode, InDatabase, Mutant, in_code, in_database
-
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_COPIED = ("functions", "shared", "tests/__init__.py", "tests/unit", "pyproject.toml")
+from tests.mutation import copy_to
 
 
 @dataclass
@@ -106,13 +103,7 @@ def _try_in_code(mutants: list[InCode]) -> int:
     """How many survived, in a copy of the code. Raises SystemExit when a test fails without any."""
     with TemporaryDirectory(prefix="mutants-") as name:
         folder = Path(name)
-        for path in _COPIED:
-            source, target = _REPOSITORY / path, folder / path
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                target.parent.mkdir(exist_ok=True)
-                shutil.copy2(source, target)
+        copy_to(folder)
         code, printed = _pytest(folder, _every_test(mutants))
         if code != pytest.ExitCode.OK:
             sys.exit(f"Without any mutant these tests have to pass:\n{printed}")

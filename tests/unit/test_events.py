@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +11,11 @@ import pytest
 from shared import log
 from shared.events import Event, Layer, Severity, Wakes
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("logs_as_execute")]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIST = REPOSITORY / "shared" / "events.py"
 LOGGER = REPOSITORY / "shared" / "log.py"
-
-
-@pytest.fixture(autouse=True)
-def _configured() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    log.configure("execute")
-    yield
-    root.handlers, _ = before
-    root.setLevel(before[1])
 
 
 def _deployed() -> dict[Path, ast.Module]:

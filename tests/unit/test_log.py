@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,17 +16,7 @@ from shared import log
 from shared.errors import DatabaseUnavailable
 from shared.events import Event
 
-pytestmark = pytest.mark.unit
-
-
-@pytest.fixture(autouse=True)
-def _configured() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    log.configure("execute")
-    yield
-    root.handlers, _ = before
-    root.setLevel(before[1])
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("logs_as_execute")]
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

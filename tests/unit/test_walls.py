@@ -22,19 +22,22 @@ def _deployed() -> Iterator[tuple[str, ast.AST]]:
                 yield str(path.relative_to(REPOSITORY)), node
 
 
-def _posts() -> list[tuple[str, str]]:
-    """Each call that sends a POST: the file, and its text."""
-    return [
-        (file, ast.unparse(node))
-        for file, node in _deployed()
-        if isinstance(node, ast.Call)
+def is_post(node: ast.AST) -> bool:
+    """Does this call send a POST?"""
+    return (
+        isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in SENDS
         and (
             node.func.attr == "post"
             or any(isinstance(part, ast.Constant) and part.value == "POST" for part in node.args)
         )
-    ]
+    )
+
+
+def _posts() -> list[tuple[str, str]]:
+    """Each call that sends a POST: the file, and its text."""
+    return [(file, ast.unparse(node)) for file, node in _deployed() if is_post(node)]
 
 
 def test_an_order_is_placed_in_one_line_of_the_deployed_code() -> None:
