@@ -1,7 +1,7 @@
 """Cleanup in a process of its own: what it does and how much memory that takes is nobody else's.
 
 `python -m tests.cleanup.measured` reads a JSON line with `database` and `exchange`, and from then on the true
-time of a run a line; it answers each with the run's summary and the peak of its memory until now.
+time of a run a line; it answers each with the run's summary and the peaks of its memory until now.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Measured:
     """One run of the process: its summary, and the most memory that it has held until now."""
 
     summary: dict[str, Any]
+    traced_bytes: int
+    """What Python held at most, beyond what it held before its first run."""
     resident_kb: int
     """What the whole process held at most, as Linux counts it."""
 
@@ -84,6 +87,7 @@ def _main(asking: IO[str], answering: IO[str]) -> None:
         db = TestDatabase(servers["database"], admin)
         service = db.as_service()
         _answer(answering, {"ready": True})
+        tracemalloc.start()
         for line in asking:
             times = Times(**json.loads(line))
             summary = run(
@@ -95,6 +99,7 @@ def _main(asking: IO[str], answering: IO[str]) -> None:
             )
             told = {
                 "summary": summary.as_json(),
+                "traced_bytes": tracemalloc.get_traced_memory()[1],
                 "resident_kb": _most_resident_kb(),
             }
             _answer(answering, told)

@@ -172,4 +172,5 @@ def test_a_backlog_of_10_000_drains_in_the_memory_of_1_000(deploy: Deploy, compa
     large = _drain(deploy, 10_000, 7.0, compared=compared)
     for drained in (small, large):
         _assert_within_its_share(drained)
+    assert large.runs[-1].traced_bytes <= small.runs[-1].traced_bytes * 1.1
     assert large.runs[-1].resident_kb <= small.runs[-1].resident_kb * 1.1
