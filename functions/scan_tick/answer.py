@@ -141,7 +141,7 @@ class _Body(BaseModel):
 
 @lru_cache(maxsize=64)
 def _decision_about(markets: tuple[str, ...]) -> type[_Decision]:
-    one_of_them = Literal[markets]  # type: ignore[valid-type]
+    one_of_them = Literal[markets]  # type: ignore[valid-type]  # made at run time
     enumeration = {"anyOf": [{"type": "string", "enum": list(markets)}, {"type": "null"}]}
     market = Annotated[one_of_them | None, WithJsonSchema(enumeration)]
     return create_model("Decision", __base__=_Decision, market=(market, ...))

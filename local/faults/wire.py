@@ -14,7 +14,7 @@ TRANSPORT = "interlock.transport"
 class BreakableProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, with the connection's transport in each request's scope."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP alone
         super().connection_made(transport)
         self.app = _with_transport(self.app, transport)
 

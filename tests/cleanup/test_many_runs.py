@@ -87,7 +87,7 @@ def _settled_by(sim: Simulation, runs: int) -> tuple[int, Counter[str]]:
         def one(number: int) -> Summary:
             return run(ways[number], sim.asked(), mode="live", instance=f"run-{number}", sleep=lambda _: None)
 
-        summaries = at_once([lambda number=number: one(number) for number in range(runs)])  # type: ignore[misc]
+        summaries = at_once([lambda number=number: one(number) for number in range(runs)])  # type: ignore[misc]  # a default argument binds
         assert [summary.problems for summary in summaries] == [[]] * runs
         points += sum(summary.points_spent for summary in summaries)
     events = sim.db.rows("select event, count(*) from public.audit_events group by event")

@@ -176,7 +176,7 @@ class Seed:
             self.surprises = True
             by = self.random.randint(-60_000, 60_000)
             step = self.random.choice((self._step_exchange, self._step_database))
-            self._later(self.random.uniform(0, 300), lambda step=step, by=by: step(by))  # type: ignore[misc]
+            self._later(self.random.uniform(0, 300), lambda step=step, by=by: step(by))  # type: ignore[misc]  # bound now
 
     def _step_exchange(self, by_ms: int) -> None:
         self.sim.exchange.clock.step(by_ms)

@@ -135,7 +135,7 @@ class Project:
     def by_id(self, table: str) -> dict[UUID, dict[str, object]]:
         """The rows of a table that has an id, as JSON, by that id."""
         found: dict[UUID, dict[str, object]] = {}
-        for identity, row in self.rows(f"select id, to_jsonb(here) from {table} as here"):  # noqa: S608
+        for identity, row in self.rows(f"select id, to_jsonb(here) from {table} as here"):  # noqa: S608 - our own names
             assert isinstance(identity, UUID)
             assert isinstance(row, dict)
             found[identity] = row

@@ -520,7 +520,7 @@ def test_a_policy_edited_by_hand_is_refused_unless_it_is_whole(
     """The dashboard writes past every RPC, and is told in one sentence what is wrong."""
     owner = shared_db.owner()
     before = contents(shared_db)
-    update = f"update public.trading_policies set policy = {edit} where user_id = %s"  # noqa: S608
+    update = f"update public.trading_policies set policy = {edit} where user_id = %s"  # noqa: S608 - our own texts
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         shared_db.do(update, owner)
     assert why in (refused.value.diag.message_primary or "")
@@ -668,7 +668,7 @@ def test_the_time_zone_of_a_session_changes_no_answer(db: TestDatabase, service:
                 caller.call("check_gpt_budget", p_user_id=owner, p_daily=1, p_hourly=9),
                 caller.call("verify_audit_chain", p_from=1, p_expected_head=None, p_limit=1000),
                 *(
-                    caller.rows(f"select * from public.{view} order by 1, 2, 3")  # noqa: S608
+                    caller.rows(f"select * from public.{view} order by 1, 2, 3")  # noqa: S608 - our own names
                     for view in ("executions_by_hour", "model_spend", "blocking_checks", "scan_health")
                 ),
             ]

@@ -75,7 +75,7 @@ def kept(shared_db: TestDatabase) -> Kept:
     )
 
     def stored(table: str) -> dict[str, Any]:
-        row: dict[str, Any] = db.one(f"select to_jsonb(item) from {table} as item limit 1")  # noqa: S608
+        row: dict[str, Any] = db.one(f"select to_jsonb(item) from {table} as item limit 1")  # noqa: S608 - our own names
         return row
 
     fresh = {"id": str(uuid4())}
@@ -373,7 +373,7 @@ def _break(kept: Kept, table: str, case: Case, changes: Mapping[str, object]) ->
     if table == "public.trading_controls" and changes:
         kept.update(table, changes)
     else:
-        present = kept.db.one(f"select to_jsonb(item) from {table} as item limit 1")  # noqa: S608
+        present = kept.db.one(f"select to_jsonb(item) from {table} as item limit 1")  # noqa: S608 - our own names
         kept.insert(
             table, {name: present[name] if value is TWICE else value for name, value in changes.items()}
         )
