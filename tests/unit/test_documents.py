@@ -60,7 +60,20 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert broken == []
 
 
-def test_links_are_found_at_all() -> None:
-    """The test above looks at something."""
+@pytest.mark.parametrize("document", _ALL, ids=lambda path: path.name)
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    """A document calls nothing as a witness that is not there."""
+    named = set(re.findall(r"(test_\w+\.py)::(?:\w+::)?(test_\w+)", document.read_text()))
+    there = {
+        (path.name, test)
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for test in re.findall(r"def (test_\w+)\(", path.read_text())
+    }
+    assert named - there == set()
+
+
+def test_links_and_names_are_found_at_all() -> None:
+    """The tests above look at something."""
+    assert (REPOSITORY / "docs" / "THREATS.md").read_text().count(".py::test_") > 30
     assert "rotate" in _anchors(REPOSITORY / "docs" / "OPERATIONS.md")
     assert sum(document.read_text().count("](") for document in _ALL) > 20
