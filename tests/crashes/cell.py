@@ -117,6 +117,9 @@ def play(place: Deployment, step: Step, outcome: Outcome, turn: int = 0) -> str:
     last = approval.again()
     assert (last.status, last.code) == (409, "ALREADY_EXECUTED")
     orders = orders_expected(step, outcome)
+    if outcome.asks_too_much:
+        # It leaves the exchange alone for a minute of its own, and the next cell is not about that.
+        place.process.child.kill()
     return judge(approval, expected(step, outcome), orders=orders, halted=orders > 1)
 
 
@@ -137,7 +140,12 @@ def reached(
     count = len(_FACTS) if step.call is Call.FACTS else 1
     locking = step.moment is Moment.LOCKED
     if locking:
-        kept = place.to_exchange.keep_answer(ORDER)
+        # The row is locked after the claim and before the record: while the call in between is under way.
+        kept = (
+            place.to_exchange.keep_answer(LOOK_UP, skip=1)
+            if outcome.looks_again
+            else place.to_exchange.keep_answer(ORDER)
+        )
     elif step.moment in (Moment.DONE, Moment.ANSWERED):
         kept = wire.keep_answer(name, skip=skip, count=count)
     else:
@@ -173,7 +181,7 @@ def _answer_the_stopped(approval: Approval, wire: Wire, kept: Kept, count: int) 
 
 @contextmanager
 def _locked(approval: Approval, kept: Kept) -> Iterator[None]:
-    """The row of the execution is locked from before the order is answered until the record has given up."""
+    """The row of the execution is locked from before its fate is known until the record has given up."""
     place = approval.place
     with psycopg.connect(place.stack.database_url) as other:
         other.execute(

@@ -44,6 +44,11 @@ class Outcome:
         return self.placed or ("REJECTED" if self.told == "REJECTED" else "NOT_PLACED")
 
     @property
+    def asks_too_much(self) -> bool:
+        """Does the exchange say that it is asked too much?"""
+        return any(fault.get("http_status") == 429 for fault in self.faults(0))
+
+    @property
     def kinds(self) -> set[str]:
         """The faults of the exchange's table that it is made of."""
         return {str(fault["name"]) for fault in self.faults(0)}
