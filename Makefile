@@ -6,11 +6,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run demo-faults serve test test-hosted soak bench mutants lint format docs pictures stack stack-down exchange model \
+.PHONY: help setup run demo-faults serve test test-hosted soak bench bench-document mutants lint format docs pictures stack stack-down exchange model \
     model-check stage check-keys clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
 setup: ## install what the project needs, into this folder alone
 	@bash local/setup.sh
@@ -35,8 +35,11 @@ soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
 
-bench: setup ## measure, each figure beside what it is held against
-	@$(PYTHON) -m bench
+bench: setup ## measure, each figure beside what it is held against; BENCHES=scan_tick
+	@$(PYTHON) -m bench $(BENCHES)
+
+bench-document: setup ## write docs/PERFORMANCE.md and its plots from the latest three runs
+	@$(PYTHON) -m bench.document
 
 model-check: setup ## explore the protocol, and what breaks without each of its rules; CASES=two-rounds
 	@$(PYTHON) -m tests.protocol $(CASES)
