@@ -25,7 +25,7 @@ serve: setup ## the local world and the three functions on their schedule, until
 	@$(PYTHON) -m local.serve
 
 test: setup ## every test, on a real stack
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 	@bash local/test_deployed_python.sh
 
 test-hosted: setup ## the guarantees on Supabase's own containers; needs Docker
