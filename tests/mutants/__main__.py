@@ -25,7 +25,7 @@ from tests.mutants.catalog import InCode, InDatabase, Mutant, in_code, in_databa
 from tests.mutation import copy_to
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets
 class Run:
     """One run of pytest on this stack, with or without a mutant; and the tests that failed in it."""
 
