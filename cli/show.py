@@ -252,7 +252,10 @@ def _trading(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"  {whose}", state if state == "ACTIVE" or not reason else f"{state}: {reason}"))
     age = "not yet" if compared["age_seconds"] is None else f"{span(int(compared['age_seconds']))} ago"
     stale = "; too long ago, so no live order is claimed: is cleanup running?" if compared["stale"] else ""
-    return [*rows, ("compared", f"orders with approvals {age}{stale}")]
+    rows.append(("compared", f"orders with approvals {age}{stale}"))
+    if compared["unread_markets"]:
+        rows.append(("  not read", ", ".join(compared["unread_markets"])))
+    return rows
 
 
 def _today(told: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -93,8 +93,13 @@ def _alarm_overdue(database: Database, summary: Summary) -> None:
                 unknown=int(answer["unknown"]),
                 oldest_seconds=int(answer["oldest_seconds"]),
             )
-        if answer["comparison_stale"]:
-            log(Event.COMPARISON_STALE, reconciled_at=answer["reconciled_at"])
+        comparison = answer["comparison"]
+        if comparison["stale"]:
+            log(
+                Event.COMPARISON_STALE,
+                reconciled_at=comparison["reconciled_at"],
+                unread_markets=comparison["unread_markets"],
+            )
 
 
 def _begin(

@@ -25,7 +25,7 @@ _AFTER_A_CANCEL_S = (0.5, 1.0, 2.0)
 class LookedUp:
     """Executions that need more than a look-up: those whose order rests, and those without one."""
 
-    resting: list[Execution] = field(default_factory=list)
+    resting: list[tuple[Execution, Order]] = field(default_factory=list)
     missing: list[Execution] = field(default_factory=list)
 
 
@@ -45,7 +45,7 @@ def settle(
                 elif isinstance(order, Order):
                     found = record(execution.id, order, database, summary)
                     if order.status in _RESTING:
-                        looked_up.resting.append(execution)
+                        looked_up.resting.append((execution, order))
                 else:
                     found = order
         except EnoughAsked as enough:
@@ -58,19 +58,17 @@ def settle(
 
 
 def cancel_what_rests(
-    resting: Sequence[Execution],
+    resting: Sequence[tuple[Execution, Order]],
     exchange: Exchange,
     database: Database,
     summary: Summary,
     sleep: Callable[[float], None],
 ) -> None:
     """Cancel orders of ours that rest against expectation, and record what look-ups show afterwards."""
-    for execution in resting:
-        log(Event.RESTING_ORDER_CANCELED, execution_id=execution.id, market=execution.market)
-        summary.alarm(f"The order of execution {execution.id} was resting in {execution.market}: cancelled.")
+    for execution, order in resting:
         try:
             with summary.apart("cancel", execution_id=execution.id):
-                _cancel(execution, exchange, database, summary, sleep)
+                _cancel(execution, order, exchange, database, summary, sleep)
         except EnoughAsked as enough:
             log(Event.RATE_LIMIT_HEEDED, str(enough), execution_id=execution.id)
 
@@ -90,15 +88,20 @@ def _look_up(
 
 def _cancel(
     execution: Execution,
+    resting: Order,
     exchange: Exchange,
     database: Database,
     summary: Summary,
     sleep: Callable[[float], None],
 ) -> None:
-    """The cancel's own answer is never recorded: it says that a cancellation was asked for, not what filled.
+    """Announce it, so that the audit has it whatever happens next, ask for it, and look what came of it.
 
+    The cancel's own answer is never recorded: it says that a cancellation was asked for, not what filled.
     What no look-up shows in time is seen by the next run.
     """
+    database.call("announce_cancel", p_execution_id=execution.id, p_order_id=resting.order_id)
+    log(Event.RESTING_ORDER_CANCELED, execution_id=execution.id, market=execution.market)
+    summary.alarm(f"The order of execution {execution.id} was resting in {execution.market}: cancelled.")
     try:
         exchange.cancel(execution.market, execution.id)
     except ExchangeRefused as refused:

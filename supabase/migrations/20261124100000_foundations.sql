@@ -115,10 +115,11 @@ as $$
         when 'user budget' then 1229867595
         when 'account budget' then 1229867596
         when 'seal' then 1229867597
+        when 'stale comparison' then 1229867598
     end
 $$;
 comment on function interlock.lock_class(text) is
-    'First key of each advisory lock: the halt gates (shared by claims, exclusive for halts), the claim locks, the model budget locks and the seal lock.';
+    'First key of each advisory lock: the halt gates (shared by claims, exclusive for halts), the claim locks, the model budget locks, the seal lock and the lock of the event that nothing is compared.';
 
 create function interlock.holds_a_gate() returns boolean
 language sql volatile set search_path = ''

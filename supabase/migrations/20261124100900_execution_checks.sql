@@ -1,5 +1,5 @@
 -- Purpose: every check that needs no market, decided from stored rows; the same code reports before and decides in the claim.
--- Objects: interlock.verdict, interlock.comparison_is_stale, interlock.counted_today, last_trades, running_windows, interlock.decide_checks, interlock.merge_market_checks, interlock.request_misfit.
+-- Objects: interlock.verdict, interlock.comparison_is_stale, comparison_json, interlock.counted_today, last_trades, running_windows, interlock.decide_checks, interlock.merge_market_checks, interlock.request_misfit.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
@@ -36,6 +36,29 @@ language sql immutable parallel safe set search_path = ''
 as $$ select coalesce(p_reconciled_at < p_now - interval '15 minutes', true) $$;
 comment on function interlock.comparison_is_stale(timestamptz, timestamptz) is
     'Is the last comparison of orders with approvals too old for live trading? None yet is too old.';
+
+create function interlock.comparison_json(p_controls public.trading_controls, p_now timestamptz) returns jsonb
+language sql stable set search_path = ''
+as $$
+    select jsonb_build_object(
+        'reconciled_at', p_controls.reconciled_at,
+        'age_seconds', floor(extract(epoch from p_now - p_controls.reconciled_at))::bigint::text,
+        'stale', comparison.stale,
+        'unread_markets', (
+            select coalesce(jsonb_agg(mark.market order by mark.read_to, mark.market), '[]')
+            from interlock.market_marks as mark
+            where comparison.stale
+                and interlock.comparison_is_stale(mark.read_to, p_now)
+                -- Before the first comparison every market is missing; after it, one that was never read holds nothing back.
+                and (mark.traded or mark.first_read_at is not null or p_controls.reconciled_at is null)
+        )
+    )
+    from (
+        select p_controls.mode = 'live' and interlock.comparison_is_stale(p_controls.reconciled_at, p_now) as stale
+    ) as comparison
+$$;
+comment on function interlock.comparison_json(public.trading_controls, timestamptz) is
+    'How old the comparison of orders with approvals is, whether that stops live trading, and then the markets that were not read for so long, the oldest first.';
 
 create function interlock.value_check(
     p_check text, p_code text, p_order_value numeric, p_used numeric, p_limit numeric

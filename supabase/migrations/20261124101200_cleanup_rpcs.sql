@@ -1,6 +1,6 @@
 -- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
 -- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation,
---          alarm_overdue_executions, record_absence, compare_orders, stop_watching, halt_failing_owners,
+--          announce_cancel, alarm_overdue_executions, record_absence, compare_orders, stop_watching, halt_failing_owners,
 --          seal_audit_events, verify_audit_chain, settle_by_hand; interlock.absence_rounds.
 -- All are definer: the secret key may call them and writes no table by itself.
 
@@ -40,8 +40,9 @@ declare
     c_most_failures constant integer := 10;
     v_now timestamptz := interlock.clock();
     v_job public.scan_jobs;
+    v_call public.gpt_usage_log;
     v_released bigint := 0;
-    v_abandoned bigint;
+    v_abandoned bigint := 0;
 begin
     perform interlock.act_as('cleanup');
     for v_job in
@@ -70,17 +71,23 @@ begin
             jsonb_build_object('scan_job_id', v_job.id, 'worker', v_job.locked_by));
         v_released := v_released + 1;
     end loop;
-    update public.gpt_usage_log
-    set status = 'ABANDONED', success = false, reason = 'its worker did not settle it in time', settled_at = v_now
-    where id in (
-        select call.id
-        from public.gpt_usage_log as call
-        where call.status = 'RESERVED' and call.created_at <= v_now - c_reservation
-        order by call.created_at
-        limit 1000
-        for update skip locked
-    );
-    get diagnostics v_abandoned = row_count;
+    for v_call in
+        update public.gpt_usage_log
+        set status = 'ABANDONED', success = false, reason = 'its worker did not settle it in time', settled_at = v_now
+        where id in (
+            select call.id
+            from public.gpt_usage_log as call
+            where call.status = 'RESERVED' and call.created_at <= v_now - c_reservation
+            order by call.created_at
+            limit 1000
+            for update skip locked
+        )
+        returning *
+    loop
+        perform interlock.write_audit('CALL_ABANDONED', v_call.user_id, null, null,
+            jsonb_build_object('usage_id', v_call.id, 'scan_job_id', v_call.scan_job_id, 'model', v_call.model));
+        v_abandoned := v_abandoned + 1;
+    end loop;
     return jsonb_build_object('released', v_released::text, 'abandoned', v_abandoned::text);
 end
 $$;
@@ -245,6 +252,8 @@ begin
     if p_reason = 'FILL_LISTED' then
         delete from interlock.absence_rounds where execution_id = p_execution_id;
     end if;
+    perform interlock.write_audit('NOTHING_LEARNED', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+        jsonb_build_object('reason', left(p_reason, 1000)));
     update public.trade_executions
     set next_check_at = v_now + interlock.check_again_after(check_attempts, v_now - claimed_at)
     where id = p_execution_id
@@ -253,47 +262,70 @@ begin
 end
 $$;
 comment on function public.release_reconciliation(uuid, text) is
-    'A look-up found nothing or could not be read: nothing is concluded, and the execution is looked at again later, with back-off.';
+    'A look-up found nothing or could not be read: nothing is concluded, the audit says why, and the execution is looked at again later, with back-off.';
+
+create function public.announce_cancel(p_execution_id uuid, p_order_id text) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_execution public.trade_executions;
+begin
+    if coalesce(length(p_order_id), 0) not between 1 and 200 then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_CANCEL', detail = 'A cancel names the order that rests, in 1 to 200 characters.';
+    end if;
+    perform interlock.act_as('cleanup');
+    select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id;
+    if not found then
+        raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
+    end if;
+    perform interlock.write_audit('CANCEL_ANNOUNCED', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+        jsonb_build_object('market', v_execution.market, 'order_id', p_order_id, 'status', v_execution.status));
+    return jsonb_build_object('outcome', 'announced');
+end
+$$;
+comment on function public.announce_cancel(uuid, text) is
+    'Called before the exchange is asked to cancel an order that rests against expectation: the audit has it whatever becomes of the request or of the run. No state is recorded; only a look-up tells one.';
 
 create function public.alarm_overdue_executions() returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
     v_now timestamptz := interlock.clock();
-    v_overdue jsonb;
+    v_told public.trade_executions;
+    v_facts jsonb;
+    v_overdue jsonb := '[]';
     v_standing jsonb;
+    v_comparison jsonb;
 begin
     perform interlock.act_as('cleanup');
-    with told as (
-        update public.trade_executions as execution
-        set alarmed_at = v_now
-        where execution.id in (
-            select open.id
-            from public.trade_executions as open
-            where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
-                and open.mode = 'live'
-                and open.claimed_at < v_now - interval '10 minutes'
-                and coalesce(open.alarmed_at not between v_now - interval '6 hours' and v_now + interval '10 seconds', true)
-            order by open.claimed_at
-            limit 100
-            for update skip locked
-        )
-        returning execution.id, execution.market, execution.status, execution.claimed_at
-    )
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'execution_id', told.id,
-                'market', told.market,
-                'status', told.status,
-                'minutes', floor(extract(epoch from v_now - told.claimed_at) / 60)::bigint::text
+    for v_told in
+        with told as (
+            update public.trade_executions as execution
+            set alarmed_at = v_now
+            where execution.id in (
+                select open.id
+                from public.trade_executions as open
+                where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
+                    and open.mode = 'live'
+                    and open.claimed_at < v_now - interval '10 minutes'
+                    and coalesce(open.alarmed_at not between v_now - interval '6 hours' and v_now + interval '10 seconds', true)
+                order by open.claimed_at
+                limit 100
+                for update skip locked
             )
-            order by told.claimed_at
-        ),
-        '[]'
-    )
-    into v_overdue
-    from told;
+            returning execution.*
+        )
+        select told.* from told order by told.claimed_at
+    loop
+        v_facts := jsonb_build_object(
+            'market', v_told.market,
+            'status', v_told.status,
+            'minutes', floor(extract(epoch from v_now - v_told.claimed_at) / 60)::bigint::text
+        );
+        perform interlock.write_audit('EXECUTION_OVERDUE', v_told.user_id, v_told.proposal_id, v_told.id, v_facts);
+        v_overdue := v_overdue || jsonb_build_array(v_facts || jsonb_build_object('execution_id', v_told.id));
+    end loop;
     select jsonb_build_object(
         'unsettled', count(*)::text,
         'unknown', (count(*) filter (where open.status = 'UNKNOWN'))::text,
@@ -302,19 +334,25 @@ begin
     into v_standing
     from public.trade_executions as open
     where open.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED') and open.mode = 'live';
-    return v_standing || (
-        select jsonb_build_object(
-            'overdue', v_overdue,
-            'reconciled_at', controls.reconciled_at,
-            'comparison_stale', controls.mode = 'live' and interlock.comparison_is_stale(controls.reconciled_at, v_now)
-        )
-        from public.trading_controls as controls
-        where controls.singleton
-    );
+
+    select interlock.comparison_json(controls, v_now) into v_comparison
+    from public.trading_controls as controls
+    where controls.singleton;
+    -- One of several runs writes it: once in 6 hours, and again when orders were compared since.
+    if (v_comparison -> 'stale')::boolean
+        and pg_try_advisory_xact_lock(interlock.lock_class('stale comparison'), 0)
+        and not exists (
+            select from public.audit_events as event
+            where event.event = 'COMPARISON_STALE'
+                and event.at > greatest((v_comparison ->> 'reconciled_at')::timestamptz, v_now - interval '6 hours')
+        ) then
+        perform interlock.write_audit('COMPARISON_STALE', null, null, null, v_comparison);
+    end if;
+    return v_standing || jsonb_build_object('overdue', v_overdue, 'comparison', v_comparison);
 end
 $$;
 comment on function public.alarm_overdue_executions() is
-    'Live executions whose fate is open for more than 10 minutes, each once in 6 hours, whether or not the exchange can be asked: somebody has to be told. Beside them how many are unsettled or UNKNOWN, how old the oldest is, and whether the comparison is too old for live trading.';
+    'Live executions whose fate is open for more than 10 minutes, each once in 6 hours and in the audit, whether or not the exchange can be asked: somebody has to be told. Beside them how many are unsettled or UNKNOWN, how old the oldest is, and how old the comparison; that it became too old for live trading is in the audit as well.';
 
 create table interlock.absence_rounds (
     execution_id uuid primary key references public.trade_executions (id) on delete restrict,
@@ -387,10 +425,14 @@ begin
         values (p_execution_id, p_ended_ms, v_now)
         on conflict (execution_id) do update set ended_ms = excluded.ended_ms, recorded_at = excluded.recorded_at;
         update public.trade_executions set next_check_at = v_now + c_apart where id = p_execution_id;
+        perform interlock.write_audit('NOTHING_LEARNED', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+            jsonb_build_object('reason', 'FIRST_ROUND', 'ended_ms', p_ended_ms::text));
         return jsonb_build_object('outcome', 'first_round', 'execution', interlock.execution_json(v_execution));
     end if;
     if p_began_ms < v_first.ended_ms + 30000 or p_run_started_at < v_first.recorded_at + c_apart then
         update public.trade_executions set next_check_at = v_first.recorded_at + c_apart where id = p_execution_id;
+        perform interlock.write_audit('NOTHING_LEARNED', v_execution.user_id, v_execution.proposal_id, v_execution.id,
+            jsonb_build_object('reason', 'TOO_SOON', 'ended_ms', p_ended_ms::text));
         return jsonb_build_object('outcome', 'too_soon', 'execution', interlock.execution_json(v_execution));
     end if;
     perform interlock.write_audit('ABSENT', v_execution.user_id, v_execution.proposal_id, v_execution.id,

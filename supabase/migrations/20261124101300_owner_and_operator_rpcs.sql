@@ -266,11 +266,7 @@ begin
             'owner_version', v_owner.version::text,
             'mode', v_controls.mode
         ),
-        'reconciliation', jsonb_build_object(
-            'reconciled_at', v_controls.reconciled_at,
-            'age_seconds', floor(extract(epoch from v_now - v_controls.reconciled_at))::bigint::text,
-            'stale', v_controls.mode = 'live' and interlock.comparison_is_stale(v_controls.reconciled_at, v_now)
-        ),
+        'reconciliation', interlock.comparison_json(v_controls, v_now),
         'last_execution', (
             select interlock.execution_json(execution) - '{policy_snapshot,checks}'::text[]
             from public.trade_executions as execution

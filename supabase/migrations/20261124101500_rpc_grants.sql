@@ -22,6 +22,7 @@ grant execute on function
     public.cleanup_expired_locks(),
     public.begin_cleanup(text, text, bigint, text, integer),
     public.release_reconciliation(uuid, text),
+    public.announce_cancel(uuid, text),
     public.alarm_overdue_executions(),
     public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint),
     public.halt_failing_owners(),

@@ -167,6 +167,20 @@ def test_two_orders_under_one_id_stop_trading_and_both_are_kept(sim: Simulation)
     sim.settle()
 
 
+def test_a_second_order_under_one_id_that_rests_is_cancelled(sim: Simulation) -> None:
+    """It is not left to trade: the audit names it, and not the execution's own order."""
+    execution = sim.claimed()
+    sim.record(execution, "placed", p_order=sim.placed(execution))
+    sim.advance(MINUTE)
+    second = sim.rest(execution)
+    sim.advance(1)
+    sim.clean_up()
+    (_, accepted) = sim.orders(execution["id"])
+    assert not sim.exchange.order_of(accepted).is_open
+    assert [one["order_id"] for one in sim.events("CANCEL_ANNOUNCED")] == [second["orderId"]]
+    assert sim.state == "HALTED"
+
+
 # Orders out = approvals in
 
 

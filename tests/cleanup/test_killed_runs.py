@@ -81,11 +81,35 @@ def test_a_run_killed_before_any_of_its_calls_is_made_up_for(sim: Simulation) ->
         "begin_cleanup",
         "record_execution_result",
         "record_absence",
+        "announce_cancel",
         "compare_orders",
         "halt_failing_owners",
         "seal_audit_events",
     }
     assert sim.db.one("select (verify_audit_chain() ->> 'whole')::boolean")
+
+
+def test_no_cancel_leaves_before_the_audit_has_it(sim: Simulation) -> None:
+    """Killed before it is announced, none was asked for; killed right after it was, the audit has it."""
+    execution = sim.claimed()
+    sim.rest(execution)
+    (accepted,) = sim.orders(execution["id"])
+    sim.advance(2 * MINUTE)
+    assert _dies(sim, 4) == "announce_cancel"
+    assert sim.exchange.order_of(accepted).is_open
+    assert sim.events("CANCEL_ANNOUNCED") == []
+
+    sim.advance(LEASE_S)
+    with pytest.raises(_KilledError):
+        run(sim.database(), sim.asked(), mode="live", instance="killed", sleep=_die)
+    assert not sim.exchange.order_of(accepted).is_open
+    (announced,) = sim.events("CANCEL_ANNOUNCED")
+    assert announced["order_id"] == sim.row(execution)["exchange_order_id"]
+
+
+def _die(_: float) -> None:
+    """The first pause of a run is the one after a cancel."""
+    raise _KilledError
 
 
 def test_what_a_killed_run_leased_is_left_alone_until_its_lease_ends(sim: Simulation) -> None:

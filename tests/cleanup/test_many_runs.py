@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -108,10 +109,17 @@ def test_a_dead_cleanup_stops_new_trades_within_15_minutes(sim: Simulation) -> N
     sim.advance(5 * MINUTE + 1)
     proposal = sim.proposal(owner)
     assert sim.refused_with(owner, proposal) == {"RECONCILIATION_STALE"}
-    status = sim.service.call("get_execution_status", p_user_id=owner)["reconciliation"]
+    status = _comparison(sim, owner)
     assert (status["stale"], int(status["age_seconds"]) > 15 * 60) == (True, True)
+    assert status["unread_markets"] == ["BTC-EUR", "ETH-EUR"]
     sim.clean_up()
+    assert (_comparison(sim, owner)["stale"], _comparison(sim, owner)["unread_markets"]) == (False, [])
     assert sim.claim(owner, proposal)["outcome"] == "claimed"
+
+
+def _comparison(sim: Simulation, owner: UUID) -> dict[str, Any]:
+    comparison: dict[str, Any] = sim.service.call("get_execution_status", p_user_id=owner)["reconciliation"]
+    return comparison
 
 
 def test_one_market_that_cannot_be_read_stops_trading_too(sim: Simulation) -> None:

@@ -35,7 +35,7 @@ def status(**changes: object) -> dict[str, Any]:
             "global_state": "ACTIVE",
             "global_reason": "",
         },
-        "reconciliation": {"age_seconds": "38", "stale": False},
+        "reconciliation": {"age_seconds": "38", "stale": False, "unread_markets": []},
         "today": {
             "trades": "1",
             "trades_limit": "5",
@@ -276,7 +276,7 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
     }
     told = status(
         trading=status()["trading"] | {"state": "HALTED", "owner_state": "HALTED", "owner_reason": "tired"},
-        reconciliation={"age_seconds": None, "stale": True},
+        reconciliation={"age_seconds": None, "stale": True, "unread_markets": ["ETH-EUR", "ADA-EUR"]},
         windows=[{"asset": "BTC", "cooldown_until": "2026-11-24T09:59:00+00:00"}],
         unsettled_executions=[execution],
         last_execution=execution | {"status": "FILLED", "error_code": None, "filled_amount": "0.5"},
@@ -289,6 +289,7 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
         "HALTED, live",
         "HALTED: tired",
         "not yet; too long ago, so no live order is claimed",
+        "not read ETH-EUR, ADA-EUR",
         "1 of 5 trades, 147.52 EUR of 1,000.00 EUR",
         "one order up to 1,000.00 EUR",
         "1 of 20 today, 1 of 4 in the last hour",

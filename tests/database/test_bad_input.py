@@ -85,6 +85,7 @@ OPTIONAL: Mapping[str, set[str]] = {
 }
 RPCS = (
     "alarm_overdue_executions",
+    "announce_cancel",
     "begin_cleanup",
     "begin_execution",
     "check_gpt_budget",
@@ -184,6 +185,7 @@ def desk(shared_db: TestDatabase) -> Desk:
     }
     accepted: dict[str, dict[str, object]] = {
         "alarm_overdue_executions": {},
+        "announce_cancel": {"p_execution_id": unknown["id"], "p_order_id": "an-order"},
         "begin_cleanup": account | {"p_instance_id": "cleanup", "p_limit": 10},
         "begin_execution": account
         | {

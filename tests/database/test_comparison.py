@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tests.database.acts import background, claimed, take, transaction, until_it_waits
 from tests.database.harness import Caller, TestDatabase, open_trading, order, record
@@ -18,12 +18,13 @@ def _compare(
     *orders: dict[str, Any],
     started: datetime | None = None,
     read_from: timedelta = timedelta(hours=25),
+    market: str = "BTC-EUR",
 ) -> dict[str, Any]:
-    """Compare a complete read of BTC-EUR that began now, back to `read_from` ago."""
+    """Compare a complete read of a market that began now, back to `read_from` ago."""
     now = db.now if started is None else started
     answer: dict[str, Any] = caller.call(
         "compare_orders",
-        p_market="BTC-EUR",
+        p_market=market,
         p_read_started_at=now,
         p_read_from_ms=int((now - read_from).timestamp() * 1000),
         p_read_to_ms=int(now.timestamp() * 1000),
@@ -131,6 +132,80 @@ def test_a_mark_moves_only_over_what_was_completely_read(db: TestDatabase, servi
 
     _compare(db, service, started=began - timedelta(seconds=10))
     assert db.one("select reconciled_at from public.trading_controls") == began
+
+
+def test_the_market_that_is_not_read_is_named(db: TestDatabase, service: Caller) -> None:
+    """Status and alarm name what stops live trading, and not what is read or holds nothing back."""
+    owner = db.owner()
+    for market in ("BTC-EUR", "ETH-EUR"):
+        claimed(db, service, market=market)
+        _compare(db, service, market=market)
+    db.do("insert into interlock.market_marks values ('TYPO-EUR', interlock.clock(), interlock.clock())")
+    assert _comparison(service, owner) == (False, [])
+
+    db.advance(timedelta(minutes=16))
+    assert _comparison(service, owner) == (True, ["BTC-EUR", "ETH-EUR"])
+    _compare(db, service)
+    assert _comparison(service, owner) == (True, ["ETH-EUR"])
+    assert service.call("alarm_overdue_executions")["comparison"]["unread_markets"] == ["ETH-EUR"]
+
+    db.do("update public.trading_controls set mode = 'dry_run' where singleton")
+    assert _comparison(service, owner) == (False, [])
+
+
+def test_before_the_first_comparison_every_market_is_named(db: TestDatabase, service: Caller) -> None:
+    """A new project trades only after its first comparison: what is watched and was never read is missing."""
+    owner = db.owner()
+    with db.admin.transaction():
+        db.do("alter table public.trading_controls disable trigger b_changes_are_versioned")
+        db.do("update public.trading_controls set reconciled_at = null where singleton")
+        db.do("alter table public.trading_controls enable trigger b_changes_are_versioned")
+    db.do(
+        """
+        insert into interlock.market_marks
+        values ('BTC-EUR', interlock.clock() - interval '24 hours', interlock.clock())
+        """
+    )
+    assert _comparison(service, owner) == (True, ["BTC-EUR"])
+
+
+def _comparison(service: Caller, owner: UUID) -> tuple[bool, list[str]]:
+    """What the status says: is it stale, and for want of which markets?"""
+    told = service.call("get_execution_status", p_user_id=owner)["reconciliation"]
+    return told["stale"], told["unread_markets"]
+
+
+def test_that_nothing_is_compared_is_in_the_audit_once(db: TestDatabase, service: Caller) -> None:
+    """Once however often a run says so, with the markets; again after 6 hours, or when it happens again."""
+    claimed(db, service)
+    _compare(db, service)
+    service.call("alarm_overdue_executions")
+    assert _events(db, "COMPARISON_STALE") == []
+
+    for minutes in (16, 1, 5 * 60):
+        db.advance(timedelta(minutes=minutes))
+        service.call("alarm_overdue_executions")
+    assert [event["unread_markets"] for event in _events(db, "COMPARISON_STALE")] == [["BTC-EUR"]]
+    db.advance(timedelta(hours=1))
+    service.call("alarm_overdue_executions")
+    assert len(_events(db, "COMPARISON_STALE")) == 2
+
+    _compare(db, service)
+    db.advance(timedelta(minutes=16))
+    for _ in range(2):
+        service.call("alarm_overdue_executions")
+    assert len(_events(db, "COMPARISON_STALE")) == 3
+
+
+def test_overlapping_runs_write_once_that_nothing_is_compared(db: TestDatabase, service: Caller) -> None:
+    """While one run writes it, another neither waits nor writes it too."""
+    claimed(db, service)
+    db.advance(timedelta(minutes=16))
+    other = db.as_service()
+    with transaction(other):
+        other.call("alarm_overdue_executions")
+        service.call("alarm_overdue_executions")
+    assert len(_events(db, "COMPARISON_STALE")) == 1
 
 
 def test_a_comparison_has_all_its_rows_before_it_halts(db: TestDatabase, service: Caller) -> None:

@@ -360,7 +360,7 @@ def test_every_column_of_a_view_says_what_it_is(shared_db: TestDatabase) -> None
 def test_cleanup_is_told_how_old_open_fates_are_and_alarms_once_in_six_hours(
     db: TestDatabase, service: Caller
 ) -> None:
-    """Counts and age at any time; an alarm after ten minutes, not each minute, again after six hours."""
+    """Counts and age at any time; an alarm and its event after ten minutes, and again after six hours."""
     owner = db.owner()
     before = service.call("alarm_overdue_executions")
     assert (before["unsettled"], before["unknown"], before["oldest_seconds"]) == ("0", "0", None)
@@ -378,6 +378,7 @@ def test_cleanup_is_told_how_old_open_fates_are_and_alarms_once_in_six_hours(
     _later(db, timedelta(hours=6))
     again = service.call("alarm_overdue_executions")["overdue"]
     assert [one["status"] for one in again] == ["UNKNOWN", "CLAIMED"]
+    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_OVERDUE'") == 3
 
 
 def test_cleanup_is_told_when_the_comparison_is_too_old_for_live_trading(
@@ -386,8 +387,8 @@ def test_cleanup_is_told_when_the_comparison_is_too_old_for_live_trading(
     """The same fifteen minutes that stop a claim; a dry run compares nothing and is never stale."""
     _later(db, timedelta())
     db.advance(timedelta(minutes=15))
-    assert service.call("alarm_overdue_executions")["comparison_stale"] is False
+    assert service.call("alarm_overdue_executions")["comparison"]["stale"] is False
     db.advance(timedelta(milliseconds=1))
-    assert service.call("alarm_overdue_executions")["comparison_stale"] is True
+    assert service.call("alarm_overdue_executions")["comparison"]["stale"] is True
     _dry(db, service)
-    assert service.call("alarm_overdue_executions")["comparison_stale"] is False
+    assert service.call("alarm_overdue_executions")["comparison"]["stale"] is False

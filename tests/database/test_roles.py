@@ -64,6 +64,7 @@ VIEWS: Mapping[str, Mapping[str, str]] = dict.fromkeys(
 OWNERS_RPCS = {"set_trading_policy", "set_trading_state", "schedule_scan", "decline_proposal"}
 SERVICE_RPCS = {
     "alarm_overdue_executions",
+    "announce_cancel",
     "begin_cleanup",
     "begin_execution",
     "check_gpt_budget",

@@ -492,6 +492,26 @@ def test_a_settlement_by_hand_names_who_why_and_a_final_state(db: TestDatabase, 
     assert _status(db, execution) == "CLAIMED"
 
 
+# A cancel
+
+
+def test_a_cancel_is_in_the_audit_before_it_is_asked_for(db: TestDatabase, service: Caller) -> None:
+    """Each one, with the order that rests, be it a second one under the id; no state is recorded."""
+    execution = claimed(db, service)
+    resting = order(execution, "new", "0")
+    record(service, execution, "placed", p_order=resting)
+    for announced in (resting["orderId"], "a-second-order"):
+        service.call("announce_cancel", p_execution_id=execution["id"], p_order_id=announced)
+    told = db.rows("select detail, actor from public.audit_events where event = 'CANCEL_ANNOUNCED'")
+    assert {(detail["order_id"], actor) for detail, actor in told} == {
+        (resting["orderId"], "cleanup"),
+        ("a-second-order", "cleanup"),
+    }
+    assert _status(db, execution) == "OPEN"
+    with pytest.raises(Refused, match="EXECUTION_NOT_FOUND"):
+        service.call("announce_cancel", p_execution_id=uuid4(), p_order_id="an-order")
+
+
 # Absence
 
 

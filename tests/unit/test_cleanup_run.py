@@ -67,6 +67,7 @@ def world(
                 "execution": {"status": "FILLED"},
             },
             "release_reconciliation": {"outcome": "released"},
+            "announce_cancel": {"outcome": "announced"},
             "record_absence": {"outcome": "first_round"},
             "compare_orders": lambda p: compared(explained=str(len(p["p_orders"]))),
             "halt_failing_owners": {"halted": []},
@@ -83,10 +84,14 @@ def standing(**answer: Any) -> dict[str, Any]:
         "unsettled": "0",
         "unknown": "0",
         "oldest_seconds": None,
-        "reconciled_at": NOW,
-        "comparison_stale": False,
+        "comparison": comparison(),
         **answer,
     }
+
+
+def comparison(*unread: str) -> dict[str, Any]:
+    """The comparison as the database answers it: stale when markets were not read."""
+    return {"reconciled_at": NOW, "age_seconds": "38", "stale": bool(unread), "unread_markets": list(unread)}
 
 
 def logged(capsys: pytest.CaptureFixture[str], event: str) -> list[dict[str, Any]]:
@@ -266,14 +271,17 @@ class TestReconciling:
         (line,) = logged(capsys, "executions_unsettled")
         assert (line["unsettled"], line["unknown"], line["oldest_seconds"]) == (3, 2, 61)
 
-    @pytest.mark.parametrize("stale", [True, False])
-    def test_a_stale_comparison_is_logged(self, stale: bool, capsys: pytest.CaptureFixture[str]) -> None:
-        """While nothing is compared, live trading stands still, and each run says so."""
+    @pytest.mark.parametrize("unread", [(), ("ETH-EUR", "BTC-EUR")])
+    def test_a_stale_comparison_is_logged(
+        self, unread: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """While a market is not compared, live trading stands still, and each run says so and names it."""
         configure("cleanup")
         database = world()
-        database.answers["alarm_overdue_executions"] = standing(comparison_stale=stale)
+        database.answers["alarm_overdue_executions"] = standing(comparison=comparison(*unread))
         clean_up(database, None)
-        assert len(logged(capsys, "comparison_stale")) == stale
+        named = [line["unread_markets"] for line in logged(capsys, "comparison_stale")]
+        assert named == ([[*unread]] if unread else [])
 
     def test_a_resting_order_is_cancelled_and_its_end_recorded_from_a_look_up(self) -> None:
         """An order that rests is cancelled, and both states recorded are those that look-ups showed."""
@@ -286,6 +294,14 @@ class TestReconciling:
             "new",
             "canceled",
         ]
+
+    def test_without_the_announcement_nothing_is_cancelled(self) -> None:
+        """What the audit cannot have is not asked for; the next run tries again."""
+        database = world([execution(1)])
+        database.answers["announce_cancel"] = httpx.Response(500, json={"code": "57014", "message": "slow"})
+        fake = FakeExchange([order(1, status="new", filledAmount="0", filledAmountQuote="0")])
+        summary = clean_up(database, fake)
+        assert (fake.canceled, summary.alarms, len(summary.problems)) == ([], [], 1)
 
     def test_a_cancel_that_came_too_late_is_settled_by_the_look_up(self) -> None:
         """An order that filled before the cancel arrived is recorded as filled."""
