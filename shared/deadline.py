@@ -6,10 +6,17 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import httpcore
 import httpx
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The one TLS context of a process: to read the certificates takes longer than most requests."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class DeadlineTransport(httpx.HTTPTransport):
@@ -20,7 +27,7 @@ class DeadlineTransport(httpx.HTTPTransport):
     """
 
     def __init__(self, limit_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(http1=True, http2=False, retries=1, trust_env=False)
+        super().__init__(verify=_tls(), http1=True, http2=False, retries=1, trust_env=False)
         self._limit_s = limit_s
         self._clock = _Clock(monotonic)
         # httpx offers no way in to the sockets; httpcore, underneath, takes any network backend.
