@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import RenderableType
 
@@ -68,6 +69,10 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
             return commands.resume(owner, _confirming(options), _shower(options))
         case "status":
             return commands.status(owner)
+        case "policy":
+            return commands.set_policy(owner, _read(options.file)) if options.file else commands.policy(owner)
+        case "scan":
+            return commands.scan(owner, enabled=not options.off)
         case _:
             return commands.proposals(owner)
 
@@ -96,6 +101,15 @@ def _login(options: argparse.Namespace, environ: Mapping[str, str], sessions: Se
         "interlockUrl": session.interlock_url,
     }
     return Said(told, [show.line(f"Signed in as {session.email} at {session.supabase_url}.")])
+
+
+def _read(file: str) -> str:
+    """What a file holds, or standard input when it is named `-`. Raises WrongCall."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise WrongCall(f"{file} cannot be read: {said}.", "WRONG_ARGUMENTS") from None
 
 
 def _confirming(options: argparse.Namespace) -> Callable[[str], bool]:
@@ -154,6 +168,15 @@ def _parser() -> argparse.ArgumentParser:
     decline = command("decline", "decline a proposal")
     decline.add_argument("id", metavar="ID", help="its id, or the first characters of it")
     command("status", "trading states, executions, limits, windows, budget")
+    policy = command("policy", "show your policy, or set it")
+    policy.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="JSON, - for standard input; what is left out takes its default",
+    )
+    scan = command("scan", "let the model look at the markets now, and from now on")
+    scan.add_argument("--off", action="store_true", help="no more, until it is switched on again")
     halt = command("halt", "halt your own trading, or everybody's")
     halt.add_argument("--all", action="store_true", help="everybody's, with SUPABASE_SECRET_KEY and a reason")
     halt.add_argument("reason", nargs="?", metavar="REASON")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -131,6 +132,37 @@ def decline(owner: Owner, wanted: str) -> Said:
     raise Refused(
         f"The proposal is {state}; only a PENDING one can be declined.", "PROPOSAL_NOT_PENDING", answer
     )
+
+
+def policy(owner: Owner) -> Said:
+    """One's own trading policy, whole."""
+    found = owner.rows(
+        "trading_policies", [("select", "policy,policy_hash,trading_state,state_reason,version,updated_at")]
+    )
+    if not found:
+        raise Refused("You have no trading policy yet: ./interlock policy FILE sets one.", "NO_POLICY")
+    return Said(found[0], _policy_shown(found[0]))
+
+
+def set_policy(owner: Owner, text: str) -> Said:
+    """Set one's own trading policy from its JSON; what it leaves out takes its default."""
+    try:
+        wanted = json.loads(text)
+    except ValueError as error:
+        raise WrongCall(f"The policy is not JSON: {error}.", "WRONG_ARGUMENTS") from None
+    row = owner.call("set_trading_policy", {"p_policy": wanted})
+    return Said(row, [show.line("Your policy is set.", "bold"), *_policy_shown(row)])
+
+
+def _policy_shown(row: Mapping[str, Any]) -> list[RenderableType]:
+    return [show.line(each) for each in json.dumps(row["policy"], indent=2, ensure_ascii=False).splitlines()]
+
+
+def scan(owner: Owner, *, enabled: bool) -> Said:
+    """Make one's own scan due at once and switch it on, or switch it off."""
+    row = owner.call("schedule_scan", {"p_enabled": enabled})
+    said = "A scan is due now: it proposes within a minute, or holds." if enabled else "Your scan is off."
+    return Said(row, [show.line(said)])
 
 
 def halt(owner: Owner, sleep: Callable[[float], None] = time.sleep) -> Said:
