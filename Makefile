@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run demo-faults serve test test-hosted soak bench bench-document mutants lint format docs pictures stack stack-down exchange model \
+.PHONY: help setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint format docs pictures stack stack-down exchange model \
     model-check stage check-keys clean
 
 help: ## what there is
@@ -23,6 +23,15 @@ demo-faults: setup ## the cycle once more, and the answer to the order is lost
 
 serve: setup ## the local world and the three functions on their schedule, until interrupted; MODE=dry_run
 	@$(PYTHON) -m local.serve
+
+sql: setup ## run SQL from standard input on DATABASE_URL and show what it answers
+	@$(PYTHON) -m local.query
+
+backup: setup ## copy the database of make serve
+	@$(PYTHON) -m local.backup take
+
+restore: setup ## put that copy back: what happened since is forgotten
+	@$(PYTHON) -m local.backup put-back
 
 test: setup ## every test, on a real stack
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile

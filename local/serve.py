@@ -25,6 +25,7 @@ from local.owner import create_user
 from local.stack import LOCAL, REPOSITORY, write_private
 from local.world import Options, World
 
+NAME = "serve"
 EVERY_S = 60.0
 VARIABLES = LOCAL / "serve.env"
 SCHEDULED = ("cleanup", "scan_tick")
@@ -32,14 +33,14 @@ _LONGEST_RUN_S = 300.0
 
 
 def main() -> None:
-    """Serve under the name ``serve`` until interrupted; a failure is one line and exit 1."""
+    """Serve until interrupted; a failure is one line and exit 1."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
         options = replace(Options.from_environment(os.environ), trading_mode=_mode(os.environ))
         print("Setting up …", flush=True)
-        with world.running("serve", options) as place:
+        with world.running(NAME, options) as place:
             try:
                 _introduce(place, options)
                 _keep_schedule(place, stopped)
@@ -62,6 +63,8 @@ def _mode(environ: Mapping[str, str]) -> Literal["live", "dry_run"]:
 def variables(place: World) -> str:
     """A shell's variables: the addresses, and the keys of the stack."""
     environ = place.stack.environment() | {
+        # The Supabase command line asks for encryption unless told otherwise, and there is none here.
+        "DATABASE_URL": f"{place.stack.database_url}?sslmode=disable",
         "INTERLOCK_URL": place.functions["execute"],
         "SCAN_TICK_URL": place.functions["scan_tick"],
         "CLEANUP_URL": place.functions["cleanup"],

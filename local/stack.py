@@ -89,6 +89,18 @@ def start(name: str = BACKGROUND) -> Stack:
     return _start(name, owner=None)
 
 
+def started(name: str) -> Stack:
+    """The running stack of this name.
+
+    Raises:
+        LocalWorldError: there is none.
+    """
+    record = _Record.read(LOCAL / name)
+    if record is None or not _is_healthy(record.stack):
+        raise LocalWorldError(f"The stack '{name}' does not run.")
+    return record.stack
+
+
 def stop(name: str = BACKGROUND) -> list[str]:
     """Stop the stack of this name and remove what it laid down; the names of the processes that ran."""
     with _alone(name) as folder:
