@@ -72,6 +72,16 @@ def test_every_test_that_is_named_exists(document: Path) -> None:
     assert named - there == set()
 
 
+def test_every_line_of_the_checklist_has_a_witness() -> None:
+    """A line of the guide is shown by a test that is there, or by a command that anybody can run."""
+    text = (REPOSITORY / "docs" / "HARDENING.md").read_text()
+    checklist = text[text.index("## The guide's checklist") : text.index("## The checks before an order")]
+    rows = re.findall(r"^\| (?!\*\*|-|line of the guide)(.+) \|$", checklist, re.MULTILINE)
+    assert len(rows) == 42
+    shown = r"`test_\w+\.py::test_\w+`|`(make|select|gcloud) [^`]+`"
+    assert [row for row in rows if not re.search(shown, row.rpartition(" | ")[2])] == []
+
+
 def test_links_and_names_are_found_at_all() -> None:
     """The tests above look at something."""
     assert (REPOSITORY / "docs" / "THREATS.md").read_text().count(".py::test_") > 30
