@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 
 from local.exchange.candles import HOUR_MS, Candle, Series
@@ -13,6 +14,7 @@ HOURLY_DEVIATION = 0.006
 QUIET_HOURS = 0.004
 
 
+@lru_cache(maxsize=64)
 def generate(market: str, price: Decimal, tick: Decimal, seed: int) -> Series:
     """Two months of hourly candles that end near `price`, from the epoch on; a few hours have none."""
     random = Random(f"{seed} {market}")  # noqa: S311 - prices, not secrets
