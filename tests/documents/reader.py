@@ -16,8 +16,9 @@ import psycopg
 from local.stack import REPOSITORY
 from tests.documents.blocks import Block
 from tests.documents.terminal import Terminal
+from tests.worker import wait_until
 
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 _NOT_CLONED = (".*", "__pycache__", "tests", "bench", "docs", "node_modules", "deploy.env")
 _LEARNED = {
     "PASSWORD": r"password +(\S+)",
@@ -94,8 +95,11 @@ class Reader:
         return terminal.printed
 
     def scan(self) -> None:
-        """A minute passes, and scan_tick runs."""
+        """A minute passes, scan_tick runs, this one or the scheduled one, and a proposal is there."""
         self._post("SCAN_TICK_URL")
+        with psycopg.connect(self._exports("DATABASE_URL"), autocommit=True) as database:
+            pending = "select from public.trade_proposals where status = 'PENDING'"
+            wait_until(lambda: database.execute(pending).rowcount == 1)
 
     def clean_up(self) -> None:
         """Two minutes pass, as far as the comparison knows, and cleanup runs."""

@@ -54,7 +54,7 @@ STEPS = (
     Step(HALT, (0, REFUSED, 0, 0)),
     Step("OPERATIONS.md#resume"),
     Step(UNKNOWN, then=Reader.scan),
-    Step(UNKNOWN, (0, FATE_UNKNOWN, 0, 0)),
+    Step(UNKNOWN, (0, FATE_UNKNOWN, 0, 0, 0)),
     Step(RESTORE, then=Reader.scan),
     Step(RESTORE, (0, 0), then=Reader.clean_up),
     Step(RESTORE, (0, REFUSED, 0)),
