@@ -229,6 +229,9 @@ def prove(approval: Approval, step: Step, outcome: Outcome) -> None:
                 assert exchange_answered[name] == back, call
         else:
             assert (asked[name], answered[name]) == (times, back), call
+    if step.again:
+        first, second = wire_of(place, step.call).bodies[NAMES[step.call]]
+        assert first == second, "it asks again for something else"
     stored = outcome.told if step.recorded else "CLAIMED" if step.claimed else None
     assert approval.status == stored, (approval.status, stored)
     accepted = outcome.orders if step.judged and outcome.placed is not None else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,8 @@ class Kept(Fault[FaultRequest]):
 
 @dataclass
 class Wire:
-    """Stands before an application. `asked` and `answered` count the calls since `clear`, by name.
+    """Stands before an application. `asked` and `answered` count the calls since `clear`, by name,
+    and `bodies` is what each was asked with.
 
     What an answer does to the connection, a drop or a cut, waits with it.
     """
@@ -34,6 +35,7 @@ class Wire:
     name: Callable[[Request], str]
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    bodies: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     _requests: Kept | None = None
     _answers: Kept | None = None
 
@@ -58,6 +60,7 @@ class Wire:
         self.release()
         self._requests = self._answers = None
         self.asked, self.answered = Counter(), Counter()
+        self.bodies.clear()
 
     def release(self) -> None:
         """What is kept goes on."""
@@ -73,6 +76,7 @@ class Wire:
         body = await _whole_body(receive)
         answered = self.answered
         self.asked[call] += 1
+        self.bodies[call].append(body)
         requests, answers = self._requests, self._answers
         if requests is not None and requests.strikes(call):
             await requests.hold()
