@@ -41,6 +41,9 @@ _ORDER, _BOOK = "POST /order", "GET /ticker/book"
 _LISTS = ("GET /order", "GET /orders", "GET /ordersOpen", "GET /trades")
 _PATIENCE_S = 8.0
 _LAGS_PER_FAULT = 5
+_JUDGED_AFTER_S = 75
+"""The longest access window, and the minute that absence waits beyond it, and some."""
+_A_MOMENT_S = 0.001
 _UNREACHED = "unreached"
 _REJECTED = "rejected-with-fills"
 """When it fills nothing after all, the exchange says rejected first and canceled later."""
@@ -78,6 +81,8 @@ class Between:
     meanwhile: Callable[[Process], None] | None = None
     """What others do within a step that is interrupted."""
     _inner: ShortWay = field(init=False)
+    _coming: dict[UUID, tuple[int, str]] = field(default_factory=dict)
+    """Orders that are yet to come up, since when, and their bytes."""
     _lags_ms: int = 0
     _lags_until_ns: int = 0
 
@@ -128,7 +133,7 @@ class Between:
         place = self.place
         kinds = ("outcome", "late", "under way", "comes up", _UNREACHED)
         rough = place.random.random() < self.weather.orders
-        kind = place.random.choices(kinds, (63, 12, 12, 11, 2))[0] if rough else "plain"
+        kind = place.random.choices(kinds, (58, 12, 12, 16, 2))[0] if rough else "plain"
         place.story.tally["orders that meet a fault"] += rough
         if kind == _UNREACHED:
             self._nobody_is_reached(process, _ORDER)
@@ -174,14 +179,25 @@ class Between:
     def _comes_up_later(self, process: Process, request: httpx.Request, execution: UUID) -> httpx.Response:
         """The exchange says that it ran out of time, and makes the order all the same, when it likes."""
         place = self.place
-        delay_s = place.random.uniform(5, 180)
+        delay_s = place.random.uniform(5, 300)
         place.story.tell(process.name, f"its order is answered 109 and comes up in {delay_s:.0f} s")
         place.story.tally["orders that come up late"] += 1
         place.journal.surprising.add(execution)
-        place.clocks.later(delay_s, lambda: self._comes_up(request.content.decode()))
+        self._coming[execution] = place.clocks.now_ns(), request.content.decode()
+        place.clocks.later(delay_s, lambda: self._comes_up(execution))
         return httpx.Response(503, json={"errorCode": 109, "error": "not processed in time"})
 
-    def _comes_up(self, body: str) -> None:
+    def _come_up_now(self) -> None:
+        """What may be judged absent comes up at the worst moment: just before somebody looks."""
+        ripe_ns = self.place.clocks.now_ns() - _JUDGED_AFTER_S * NS
+        for execution, (sent_ns, _) in list(self._coming.items()):
+            if sent_ns < ripe_ns and self.place.random.random() < 0.7:
+                self._comes_up(execution)
+
+    def _comes_up(self, execution: UUID) -> None:
+        if execution not in self._coming:
+            return
+        _, body = self._coming.pop(execution)
         exchange = self.place.exchange
         key, now = exchange.keys[TRADE_KEY], exchange.clock.now()
         try:
@@ -231,6 +247,8 @@ class Between:
         place = self.place
         place.clocks.pass_by(place.random.uniform(0.002, 0.02))
         if rpc == "begin_cleanup":
+            self._come_up_now()
+            place.clocks.pass_by(_A_MOMENT_S)
             process.began_ns = place.clocks.now_ns()
         self._step(process, rpc, "before")
         answered = place.random.random() >= self.weather.calls
