@@ -65,6 +65,7 @@ def variables(place: World) -> str:
     environ = place.stack.environment() | {
         # The Supabase command line asks for encryption unless told otherwise, and there is none here.
         "DATABASE_URL": f"{place.stack.database_url}?sslmode=disable",
+        "SUPABASE_TELEMETRY_DISABLED": "1",
         "INTERLOCK_URL": place.functions["execute"],
         "SCAN_TICK_URL": place.functions["scan_tick"],
         "CLEANUP_URL": place.functions["cleanup"],

@@ -47,7 +47,6 @@ class Reader:
             "NO_COLOR": "1",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
-            "SUPABASE_TELEMETRY_DISABLED": "1",
         }
         self._seen: dict[str, str] = {}
         self._open = ExitStack()
