@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -14,6 +14,9 @@ from shared.errors import ExchangeError, ExchangeRefused
 
 TOO_MANY_REQUESTS = 429
 """The HTTP status of an exhausted rate limit, and of a ban."""
+
+AT_ONCE = 4
+"""How many reads one approval has under way at the same time."""
 
 OUTSIDE_ACCESS_WINDOW = 304
 """The exchange's code for a request whose timestamp it does not accept."""
@@ -65,6 +68,7 @@ def read_facts(
     execution_id: UUID,
     market_data: BitvavoReadonly,
     trade: BitvavoTrade | None,
+    side_by_side: Executor,
     now_ms: Callable[[], int],
 ) -> MarketFacts:
     """Read everything that the market checks need; without a trade client no own order is looked for.
@@ -77,12 +81,11 @@ def read_facts(
             return NOT_ASKED
         return trade.order(market, execution_id, timestamp_ms=now_ms())
 
-    with ThreadPoolExecutor(max_workers=4, thread_name_prefix="facts") as side_by_side:
-        time = side_by_side.submit(_read, market_data.time)
-        listing = side_by_side.submit(_read, lambda: market_data.market(market))
-        book = side_by_side.submit(_read, lambda: market_data.book_top(market))
-        own = side_by_side.submit(_read, own_order)
-        return MarketFacts(time.result(), listing.result(), book.result(), own.result())
+    time = side_by_side.submit(_read, market_data.time)
+    listing = side_by_side.submit(_read, lambda: market_data.market(market))
+    book = side_by_side.submit(_read, lambda: market_data.book_top(market))
+    own = side_by_side.submit(_read, own_order)
+    return MarketFacts(time.result(), listing.result(), book.result(), own.result())
 
 
 def _read(ask: Callable[[], T]) -> T | Unread:

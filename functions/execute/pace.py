@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from shared.bitvavo import RateLimit
 
 ORDERS_A_SECOND = 5
+"""Also how many approvals may be between their turn and their order at the same time."""
+
 LONGEST_WAIT_S = 2.0
 """How long an approval may wait for its turn before it is told to come back."""
 

@@ -7,6 +7,7 @@ left, the answer says what is known, and cleanup settles the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
@@ -53,11 +54,15 @@ RECORD_AGAIN_FOR_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Trader:
-    """What an execution is carried out with. Without `trade` nothing can be sent: that is a dry run."""
+    """What an execution is carried out with. Without `trade` nothing can be sent: that is a dry run.
+
+    `side_by_side` reads the market facts, and has threads enough that none waits for another's.
+    """
 
     records: Records
     market_data: BitvavoReadonly
     trade: BitvavoTrade | None
+    side_by_side: Executor
     operator_id: int | None
     access_window_ms: int
     pace: Pace
@@ -158,7 +163,12 @@ class _Attempt:
 def _look(trader: Trader, begun: Begun) -> MarketFacts:
     """Read the market facts in one round trip, and heed what the exchange says about our appetite."""
     facts = read_facts(
-        begun.wish().market, begun.execution_id, trader.market_data, trader.trade, trader.now_ms
+        begun.wish().market,
+        begun.execution_id,
+        trader.market_data,
+        trader.trade,
+        trader.side_by_side,
+        trader.now_ms,
     )
     for unread in facts.unread:
         log(Event.MARKET_FACTS_UNREADABLE, reason=unread.why, error_code=unread.error_code)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from flask import Request, Response
 
+from functions.execute import facts
 from functions.execute.answer import answer
 from functions.execute.auth import Verifier, authenticate, verifier_for
 from functions.execute.cors import allow, preflight
 from functions.execute.exchange import BitvavoTrade
-from functions.execute.pace import Pace
+from functions.execute.pace import ORDERS_A_SECOND, Pace
 from functions.execute.protocol import Trader, execute
 from functions.execute.records import Account, Records
 from functions.execute.request import Action, parse_approval, read_body, route
@@ -55,6 +57,8 @@ def build(settings: Settings) -> Service:
         records=records,
         market_data=BitvavoReadonly(open_http(READ_TIMEOUT_S), url, None, _now_ms),
         trade=trade,
+        # Started when they are first needed: the server forks after this.
+        side_by_side=ThreadPoolExecutor(facts.AT_ONCE * ORDERS_A_SECOND, thread_name_prefix="facts"),
         operator_id=settings.operator_id,
         access_window_ms=settings.access_window_ms,
         pace=Pace(time.monotonic),

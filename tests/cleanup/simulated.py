@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,6 +24,7 @@ from functions.cleanup.exchange import Exchange as AskedExchange
 from functions.cleanup.run import run
 from functions.cleanup.summary import Summary
 from functions.execute.exchange import BitvavoTrade
+from functions.execute.facts import AT_ONCE
 from functions.execute.pace import Pace
 from functions.execute.protocol import ChecksFailed, Result, Trader, execute
 from functions.execute.records import Account, Records
@@ -190,21 +192,27 @@ class Simulation:
         """Approve it through execute's own code, from the reading to the record."""
         self.sync()
         account = Account("live", OPERATOR_ID, self.keys.fingerprint, self.url)
-        trader = Trader(
-            records=Records(self.database(), account),
-            market_data=BitvavoReadonly(
-                self.http, self.url, None, self.times.function_ms, monotonic=self.times.monotonic
-            ),
-            trade=BitvavoTrade(self.http, self.url, self.keys, OPERATOR_ID, monotonic=self.times.monotonic),
-            operator_id=OPERATOR_ID,
-            access_window_ms=5000,
-            pace=Pace(self.times.monotonic),
-            now_ms=self.times.function_ms,
-            monotonic=self.times.monotonic,
-            sleep=self.times.advance,
-            notify=self.notices.append,
-        )
-        return execute(trader, owner, Approval(proposal, override_cooldown=False, override_anti_flip=False))
+        with ThreadPoolExecutor(AT_ONCE) as side_by_side:
+            trader = Trader(
+                records=Records(self.database(), account),
+                market_data=BitvavoReadonly(
+                    self.http, self.url, None, self.times.function_ms, monotonic=self.times.monotonic
+                ),
+                trade=BitvavoTrade(
+                    self.http, self.url, self.keys, OPERATOR_ID, monotonic=self.times.monotonic
+                ),
+                side_by_side=side_by_side,
+                operator_id=OPERATOR_ID,
+                access_window_ms=5000,
+                pace=Pace(self.times.monotonic),
+                now_ms=self.times.function_ms,
+                monotonic=self.times.monotonic,
+                sleep=self.times.advance,
+                notify=self.notices.append,
+            )
+            return execute(
+                trader, owner, Approval(proposal, override_cooldown=False, override_anti_flip=False)
+            )
 
     def refused_with(self, owner: UUID, proposal: UUID) -> set[str]:
         """The codes with which the approval of a proposal is refused."""

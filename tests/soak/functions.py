@@ -101,6 +101,7 @@ class Functions:
             records=Records(DatabaseWay(self.between, process), account),
             market_data=BitvavoReadonly(http, ADDRESS, None, function_ms, monotonic=monotonic),
             trade=BitvavoTrade(http, ADDRESS, TRADE_KEYS, OPERATOR_ID, monotonic=monotonic),
+            side_by_side=AtOnce(),
             operator_id=OPERATOR_ID,
             access_window_ms=self.place.random.choice((3000, 5000, 10_000)),
             pace=Pace(monotonic),

@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from werkzeug.wrappers import Request as WsgiRequest
 
 from functions.execute.auth import SecretVerifier
 from functions.execute.exchange import BitvavoTrade
+from functions.execute.facts import AT_ONCE
 from functions.execute.pace import Pace
 from functions.execute.protocol import Trader
 from functions.execute.records import Account, Records
@@ -306,6 +308,7 @@ class World:
             records=records,
             market_data=BitvavoReadonly(http, url, None, self.clock.now_ms, monotonic=monotonic),
             trade=BitvavoTrade(http, url, keys, OPERATOR, monotonic=monotonic) if live else None,
+            side_by_side=ThreadPoolExecutor(AT_ONCE),
             operator_id=operator,
             access_window_ms=5000,
             pace=Pace(monotonic),
