@@ -15,7 +15,7 @@ from typing import Any
 
 ACCESS_WINDOW_MS = 5000
 _NAMESPACE = uuid.UUID("7f0c1d8e-5a3b-5c1e-9a64-1b2f3c4d5e6f")
-_MARKET_CHECKS = (
+MARKET_CHECKS = (
     "price_moved",
     "spread",
     "limit_collar",
@@ -45,14 +45,31 @@ def begin(user_id: str, proposal_id: str, operator_id: int, trade_key: str) -> d
     }
 
 
+def market_checks(price: str) -> list[dict[str, object]]:
+    """All verdicts that a claim is handed: nobody has looked."""
+    facts = {"reference_price": price, "current_price": price, "max_price_move_percent": "1.0"}
+    return [
+        {
+            "check": name,
+            "verdict": "NOT_APPLICABLE" if name == "limit_collar" else "PASSED",
+            "code": None,
+            "facts": facts,
+        }
+        for name in MARKET_CHECKS
+    ]
+
+
 def claim(
-    asked: Mapping[str, object], begun: Mapping[str, Any], exchange_url: str, time_ms: int
+    asked: Mapping[str, object],
+    begun: Mapping[str, Any],
+    exchange_url: str,
+    time_ms: int,
+    checks: list[dict[str, object]] | None = None,
 ) -> dict[str, object]:
     """The parameters of `claim_execution`, given those of `begin_execution` and its answer: a buy."""
     proposal = begun["proposal"]
     price, value = Decimal(proposal["reference_price"]), Decimal(proposal["amount_quote"])
     amount = ((value - Decimal("0.01")) / (price * Decimal("1.0025"))).quantize(Decimal("1e-8"), ROUND_DOWN)
-    facts = {"reference_price": str(price), "current_price": str(price), "max_price_move_percent": "1.0"}
     order = {
         "market": proposal["market"],
         "side": "buy",
@@ -72,15 +89,7 @@ def claim(
         "p_access_window_ms": ACCESS_WINDOW_MS,
         "p_order_value": f"{value:f}",
         "p_request_body": json.dumps(order, separators=(",", ":")),
-        "p_market_checks": [
-            {
-                "check": name,
-                "verdict": "NOT_APPLICABLE" if name == "limit_collar" else "PASSED",
-                "code": None,
-                "facts": facts,
-            }
-            for name in _MARKET_CHECKS
-        ],
+        "p_market_checks": market_checks(f"{price:f}") if checks is None else checks,
     }
 
 

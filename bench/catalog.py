@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import cold_start, scan_tick
+from bench import cold_start, execute, scan_tick
 from bench.table import Bench
 
-BENCHES: tuple[Bench, ...] = (cold_start.BENCH, scan_tick.BENCH)
+BENCHES: tuple[Bench, ...] = (execute.BENCH, cold_start.BENCH, scan_tick.BENCH)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.exchange.admin import admin_routes
 from local.exchange.endpoints import ENDPOINTS, Endpoint
@@ -15,8 +20,28 @@ from local.exchange.exchange import Exchange, create_exchange
 from local.exchange.faults import KINDS, ExchangeFaultRequest
 from local.exchange.visit import Visit
 from local.faults.plan import FaultPlan
+from local.faults.wire import ARRIVED
 
 NOT_FOUND = "<!DOCTYPE html><html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>"
+
+Times = deque[dict[str, object]]
+"""How long the latest answers under /v2 took: `on` what was asked, `us` microseconds."""
+
+_TIMES_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """Notes the time from a request's last byte to its answer's, on the connections that tell of it."""
+
+    app: ASGIApp
+    times: Times
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+        if ARRIVED in scope and scope["path"].startswith("/v2/"):
+            us = (time.monotonic_ns() - scope[ARRIVED]()) // 1000
+            self.times.append({"on": f"{scope['method']} {scope['path'].removeprefix('/v2')}", "us": us})
 
 
 def create_app(
@@ -28,6 +53,11 @@ def create_app(
     """
     exchange = exchange or create_exchange()
     faults = faults or FaultPlan()
+    times: Times = deque(maxlen=_TIMES_KEPT)
+
+    async def latest_times(_request: Request) -> Response:
+        return JSONResponse(list(times))
+
     return Starlette(
         routes=[
             *(
@@ -35,7 +65,9 @@ def create_app(
                 for endpoint in ENDPOINTS
             ),
             *admin_routes(exchange, faults),
+            Route("/_admin/times", latest_times),
         ],
+        middleware=[Middleware(_Timed, times)],
         exception_handlers={404: _not_found, 405: _not_found},
     )
 

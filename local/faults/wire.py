@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 TRANSPORT = "interlock.transport"
+ARRIVED = "interlock.arrived"
 
 
 class BreakableProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with the connection's transport in each request's scope."""
+    """uvicorn's HTTP/1.1, with the connection's transport in each request's scope.
+
+    Beside it, to be called, when the latest bytes of the request arrived (ns of the monotonic clock).
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP alone
         super().connection_made(transport)
-        self.app = _with_transport(self.app, transport)
+        self._arrived_ns = 0
+        self.app = _with_connection(self.app, transport, lambda: self._arrived_ns)
+
+    def data_received(self, data: bytes) -> None:
+        """Note the time, before anything is read of it."""
+        self._arrived_ns = time.monotonic_ns()
+        super().data_received(data)
 
 
 class Dropped(Response):
@@ -42,9 +54,10 @@ class Cut(Response):
         await _gone(receive)
 
 
-def _with_transport(app: ASGIApp, transport: asyncio.Transport) -> ASGIApp:
+def _with_connection(app: ASGIApp, transport: asyncio.Transport, arrived_ns: Callable[[], int]) -> ASGIApp:
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         scope[TRANSPORT] = transport
+        scope[ARRIVED] = arrived_ns
         await app(scope, receive, send)
 
     return run
