@@ -80,24 +80,29 @@ comment on function interlock.queue_for_sealing() is
 create trigger a_new_event_waits_for_its_seal after insert on public.audit_events
 for each row execute function interlock.queue_for_sealing();
 
+-- In plpgsql, as write_audit is: a function in SQL is planned anew in every call.
 create function interlock.actor() returns text
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-    select coalesce(
+begin
+    return coalesce(
         nullif(current_setting('interlock.actor', true), ''),
         nullif(current_setting('role', true), 'none'),
         session_user::text
-    )
+    );
+end
 $$;
 comment on function interlock.actor() is 'Who acts: set by each RPC for its transaction; the database role for a direct edit.';
 
 create function interlock.write_audit(
     p_event text, p_user_id uuid, p_proposal_id uuid, p_execution_id uuid, p_detail jsonb
 ) returns void
-language sql volatile security definer set search_path = ''
+language plpgsql volatile security definer set search_path = ''
 as $$
+begin
     insert into public.audit_events (user_id, proposal_id, execution_id, actor, event, detail)
-    values (p_user_id, p_proposal_id, p_execution_id, interlock.actor(), p_event, p_detail)
+    values (p_user_id, p_proposal_id, p_execution_id, interlock.actor(), p_event, p_detail);
+end
 $$;
 comment on function interlock.write_audit(text, uuid, uuid, uuid, jsonb) is
     'One audit event. Definer: no role but the owner writes the audit.';

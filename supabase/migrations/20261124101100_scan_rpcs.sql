@@ -19,15 +19,23 @@ comment on function interlock.effective_state(text) is 'The stricter of an owner
 
 create function public.claim_due_scan_jobs(p_instance_id text, p_limit integer default 5) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+-- The limit is a parameter, and a plan for each limit costs more than the claim.
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     c_lease constant interval := '2 minutes';
     c_most_failures constant integer := 10;
+    c_most_round constant integer := 1000;
     v_now timestamptz := interlock.clock();
     v_state text;
-    v_disabled uuid[];
-    v_jobs jsonb;
+    v_wanted integer := p_limit;
+    v_round integer := 0;
+    v_due uuid[];
     v_lost jsonb;
+    v_taken uuid[];
+    v_disabled uuid[];
+    v_leased jsonb;
+    v_jobs jsonb;
 begin
     if coalesce(length(p_instance_id), 0) not between 1 and 200 then
         raise sqlstate 'PT400' using message = 'INVALID_CLAIM', detail = 'A worker has a name of 1 to 200 characters.';
@@ -39,100 +47,88 @@ begin
     -- Read once: a function of each due job would make a claim as slow as its queue is long.
     select controls.trading_state into strict v_state from public.trading_controls as controls where controls.singleton;
 
-    -- Jobs of halted owners go round without a model call.
-    update public.scan_jobs as job
-    set next_run_at = v_now + make_interval(mins => (policy.policy ->> 'scan_interval_minutes')::integer)
-    from public.trading_policies as policy
-    where job.id in (
-            select due.id
-            from public.scan_jobs as due
-            join public.trading_policies as halted on halted.user_id = due.user_id
-            where due.enabled
-                and due.next_run_at <= v_now
-                and (due.lock_expires_at is null or due.lock_expires_at <= v_now)
-                and 'HALTED' in (v_state, halted.trading_state)
-            order by due.next_run_at
-            limit 100
-            for update of due skip locked
-        )
-        and policy.user_id = job.user_id;
+    loop
+        -- No more than it takes: what another worker took meanwhile is looked at again, with all that this reads.
+        select array_agg(due.id), jsonb_object_agg(due.id, due.locked_by) filter (where due.locked_by is not null)
+        into v_due, v_lost
+        from (
+            select job.id, job.locked_by
+            from public.scan_jobs as job
+            where job.enabled
+                and job.next_run_at <= v_now
+                and (job.lock_expires_at is null or job.lock_expires_at <= v_now)
+                and exists (select from public.trading_owners as owner where owner.user_id = job.user_id)
+            order by job.next_run_at, job.id
+            limit v_wanted
+            for update of job skip locked
+        ) as due;
+        exit when v_due is null;
 
-    with due as (
-        select job.id, policy.policy, policy.policy_hash, job.locked_by as lost_worker
-        from public.scan_jobs as job
-        join public.trading_owners as owner on owner.user_id = job.user_id
-        join public.trading_policies as policy on policy.user_id = job.user_id
-        where job.enabled
-            and job.next_run_at <= v_now
-            and (job.lock_expires_at is null or job.lock_expires_at <= v_now)
-            -- More owners may be halted than went round above.
-            and 'HALTED' not in (v_state, policy.trading_state)
-        order by job.next_run_at, job.id
-        limit p_limit
-        for update of job skip locked
-    ),
-    taken as (
-        update public.scan_jobs as job
-        set
-            locked_at = v_now,
-            locked_by = p_instance_id,
-            lock_expires_at = v_now + c_lease,
-            lock_token = gen_random_uuid(),
-            -- A lease that expired is a worker that crashed: it counts as a failure of the job.
-            consecutive_failures = job.consecutive_failures + (job.lock_expires_at is not null)::integer,
-            last_error = case
-                when job.lock_expires_at is not null then format(
-                    '%sworker %s did not finish',
-                    case
-                        when job.consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: '
-                        else ''
-                    end,
-                    job.locked_by
-                )
-                else job.last_error
-            end,
-            enabled = job.consecutive_failures + (job.lock_expires_at is not null)::integer < c_most_failures
-        from due
-        where due.id = job.id
-        returning
-            job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, job.enabled,
-            due.policy, due.policy_hash, due.lost_worker
-    )
-    select
-        coalesce(array_agg(taken.id) filter (where not taken.enabled), '{}'),
-        coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'id', taken.id,
-                    'user_id', taken.user_id,
-                    'lock_token', taken.lock_token,
-                    'lock_expires_at', taken.lock_expires_at,
-                    'due_at', taken.next_run_at,
-                    'policy', taken.policy,
-                    'policy_hash', taken.policy_hash,
-                    'lost_worker', taken.lost_worker
-                )
-                order by taken.next_run_at, taken.id
-            ) filter (where taken.enabled),
-            '[]'
+        with taken as (
+            update public.scan_jobs as job
+            set
+                locked_at = v_now,
+                locked_by = p_instance_id,
+                lock_expires_at = v_now + c_lease,
+                lock_token = gen_random_uuid(),
+                -- A lease that expired is a worker that crashed: it counts as a failure of the job.
+                consecutive_failures = job.consecutive_failures + (job.lock_expires_at is not null)::integer,
+                last_error = case
+                    when job.lock_expires_at is not null then format(
+                        '%sworker %s did not finish',
+                        case
+                            when job.consecutive_failures + 1 >= c_most_failures then 'disabled after ten failures in a row; the last: '
+                            else ''
+                        end,
+                        job.locked_by
+                    )
+                    else job.last_error
+                end
+            from public.trading_policies as policy
+            where job.id = any (v_due)
+                and policy.user_id = job.user_id
+                and 'HALTED' not in (v_state, policy.trading_state)
+            returning
+                job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, job.consecutive_failures,
+                policy.policy, policy.policy_hash
         ),
-        coalesce(
-            jsonb_agg(
-                jsonb_build_object('scan_job_id', taken.id, 'user_id', taken.user_id, 'worker', taken.lost_worker)
-            ) filter (where taken.lost_worker is not null),
-            '[]'
+        leased as (
+            select
+                taken.id, taken.user_id, taken.lock_token, taken.lock_expires_at, taken.next_run_at as due_at,
+                taken.policy, taken.policy_hash, v_lost ->> taken.id::text as lost_worker
+            from taken
+            where taken.consecutive_failures < c_most_failures
         )
-    into v_disabled, v_jobs, v_lost
-    from taken;
-    perform interlock.write_audit('LOCK_EXPIRED', (lost.value ->> 'user_id')::uuid, null, null, lost.value - 'user_id')
-    from jsonb_array_elements(v_lost) as lost;
+        select
+            array(select taken.id from taken),
+            array(select taken.id from taken where taken.consecutive_failures >= c_most_failures),
+            (select to_jsonb(array_agg(leased order by leased.due_at, leased.id)) from leased)
+        into v_taken, v_disabled, v_leased;
+        v_jobs := coalesce(v_jobs || v_leased, v_leased, v_jobs);
 
-    if v_disabled <> '{}' then
-        update public.scan_jobs
-        set locked_at = null, locked_by = null, lock_expires_at = null, lock_token = null
-        where id = any (v_disabled);
-    end if;
-    return v_jobs;
+        if v_lost is not null then
+            perform interlock.write_audit('LOCK_EXPIRED', job.user_id, null, null,
+                jsonb_build_object('scan_job_id', job.id, 'worker', v_lost ->> job.id::text))
+            from public.scan_jobs as job
+            where job.id = any (v_taken) and v_lost ? job.id::text;
+            update public.scan_jobs
+            set enabled = false, locked_at = null, locked_by = null, lock_expires_at = null, lock_token = null
+            where id = any (v_disabled);
+        end if;
+
+        -- Jobs of halted owners go round without a model call where a claim meets them, and others are claimed in their
+        -- place: a search for them among all that is due would make a claim as slow as its queue is long.
+        exit when cardinality(v_taken) = cardinality(v_due);
+        update public.scan_jobs as job
+        set next_run_at = v_now + make_interval(mins => coalesce((policy.policy ->> 'scan_interval_minutes')::integer, 60))
+        from public.scan_jobs as met
+        left join public.trading_policies as policy on policy.user_id = met.user_id
+        where met.id = any (v_due) and met.id <> all (v_taken) and job.id = met.id;
+        v_wanted := v_wanted - cardinality(v_taken);
+        v_round := v_round + cardinality(v_due) - cardinality(v_taken);
+        exit when v_round >= c_most_round;
+    end loop;
+    return coalesce(v_jobs, '[]');
 end
 $$;
 comment on function public.claim_due_scan_jobs(text, integer) is
@@ -386,13 +382,16 @@ begin
         next_run_at = p_now + make_interval(secs => (p_minutes * 60 + v_jitter)::double precision),
         last_run_at = case when p_ran then p_now else last_run_at end,
         consecutive_failures = v_failures,
-        enabled = enabled and v_failures < c_most_failures,
         last_error = case
             when v_failures >= c_most_failures then left(format('disabled after %s failures in a row; the last: %s', v_failures, p_error), 1000)
             else left(p_error, 1000)
         end
     where id = p_job.id
     returning * into v_job;
+    -- By itself: a change of enabled is audited, and costs more than all the rest.
+    if v_failures >= c_most_failures then
+        update public.scan_jobs set enabled = false where id = p_job.id returning * into v_job;
+    end if;
     return v_job;
 end
 $$;

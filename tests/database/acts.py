@@ -35,6 +35,25 @@ def decided(caller: Caller, asked: dict[str, object]) -> dict[str, Any]:
             return answer
 
 
+def many_due(db: TestDatabase, number: int) -> None:
+    """As many owners whose scan is due, made in one statement."""
+    db.do(
+        """
+        with person as (
+            insert into auth.users (id) select gen_random_uuid() from generate_series(1, %s) returning id
+        ),
+        named as (insert into public.trading_owners (user_id) select id from person returning user_id),
+        allowed as (
+            insert into public.trading_policies (user_id, policy)
+            select user_id, interlock.default_policy() from named
+            returning user_id
+        )
+        insert into public.scan_jobs (user_id, enabled) select user_id, true from allowed
+        """,
+        number,
+    )
+
+
 def at_once(actions: Sequence[Callable[[], Result]]) -> list[Result]:
     """Do everything at the same time, each in a thread of its own; the results in order."""
     start = Barrier(len(actions))

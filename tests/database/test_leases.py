@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.database.acts import at_once
+from tests.database.acts import at_once, many_due
 from tests.database.harness import POLICY, Caller, Refused, TestDatabase
 
 _LEASE = timedelta(minutes=2)
@@ -27,25 +27,6 @@ def _scanned(db: TestDatabase) -> UUID:
     owner = db.owner({**POLICY, "scan_interval_minutes": 45})
     db.as_user(owner).call("schedule_scan")
     return owner
-
-
-def _many_due(db: TestDatabase, number: int) -> None:
-    """As many owners whose scan is due, made in one statement."""
-    db.do(
-        """
-        with person as (
-            insert into auth.users (id) select gen_random_uuid() from generate_series(1, %s) returning id
-        ),
-        named as (insert into public.trading_owners (user_id) select id from person returning user_id),
-        allowed as (
-            insert into public.trading_policies (user_id, policy)
-            select user_id, interlock.default_policy() from named
-            returning user_id
-        )
-        insert into public.scan_jobs (user_id, enabled) select user_id, true from allowed
-        """,
-        number,
-    )
 
 
 def _lease(caller: Caller, worker: str = "a worker") -> dict[str, Any]:
@@ -114,7 +95,7 @@ def _next_run(db: TestDatabase) -> datetime:
 
 def test_two_workers_never_share_a_job(db: TestDatabase) -> None:
     """Eight workers at once over 40 due jobs: each job is leased once, under a token of its own."""
-    _many_due(db, 40)
+    many_due(db, 40)
     callers = [db.as_service() for _ in range(8)]
 
     def work(caller: Caller) -> list[dict[str, Any]]:
@@ -309,12 +290,35 @@ def test_jobs_of_halted_owners_go_round_unrun(
 
 def test_no_job_of_a_halted_owner_is_leased_however_many_there_are(db: TestDatabase, service: Caller) -> None:
     """While trading is halted, a worker gets nothing although 130 jobs are due at once."""
-    _many_due(db, 130)
+    many_due(db, 130)
     service.call("halt_trading", p_reason="a test")
 
     for _ in range(2):
         assert service.call("claim_due_scan_jobs", p_instance_id="a worker", p_limit=100) == []
     assert db.one("select count(*) from public.scan_jobs where next_run_at <= interlock.clock()") == 0
+
+
+def test_jobs_that_may_not_run_stand_in_nobodys_way(db: TestDatabase, service: Caller, owner: UUID) -> None:
+    """Halted, without a policy, or no owner, and due the longest: the claim is as full as without them."""
+    db.advance(timedelta(seconds=1))
+    waiting = {str(_scanned(db)) for _ in range(2)}
+    db.as_user(owner).call("set_trading_state", p_state="HALTED")
+    without_policy, no_owner = db.user(), db.user()
+    db.do("insert into public.trading_owners (user_id) values (%s)", without_policy)
+    db.do(
+        """
+        insert into public.scan_jobs (user_id, enabled, next_run_at)
+        select unnest(%s), true, next_run_at from public.scan_jobs where user_id = %s
+        """,
+        [without_policy, no_owner],
+        owner,
+    )
+
+    leased = service.call("claim_due_scan_jobs", p_instance_id="a worker", p_limit=2)
+
+    assert {job["user_id"] for job in leased} == waiting
+    went_round = db.rows("select user_id from public.scan_jobs where next_run_at > interlock.clock()")
+    assert set(went_round) == {(owner,), (without_policy,)}
 
 
 def test_a_job_ends_with_its_owner(db: TestDatabase, service: Caller, owner: UUID) -> None:
