@@ -44,7 +44,8 @@ soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
 
-bench: setup ## measure, each figure beside what it is held against; BENCHES=scan_tick
+bench: ## measure, each figure beside what it is held against; BENCHES=scan_tick
+	@bash local/setup.sh bench
 	@$(PYTHON) -m bench $(BENCHES)
 
 bench-document: setup ## write docs/PERFORMANCE.md and its plots from the latest three runs
@@ -96,4 +97,4 @@ check-keys: setup ## whether the exchange keys are what they should be; reads de
 
 clean: ## remove everything that set-up and runs made
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down --all; fi
-	@rm -rf .venv node_modules .local 2>/dev/null || { echo "Some files belong to another user: remove .venv, node_modules and .local as that user." >&2; exit 1; }
+	@rm -rf .venv node_modules bench/rivals/node_modules .local 2>/dev/null || { echo "Some files belong to another user: remove .venv, node_modules and .local as that user." >&2; exit 1; }

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bench import cold_start, execute, scan_tick
+from bench import claims, cold_start, execute, growth, queues, scan_tick
 from bench.table import Bench
 
-BENCHES: tuple[Bench, ...] = (execute.BENCH, cold_start.BENCH, scan_tick.BENCH)
+BENCHES: tuple[Bench, ...] = (
+    execute.BENCH,
+    cold_start.BENCH,
+    scan_tick.BENCH,
+    claims.BENCH,
+    queues.BENCH,
+    growth.BENCH,
+)

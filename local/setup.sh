@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: .venv (Python), node_modules (Postgres, the Supabase parts).
-# Outside, only the caches of pip, uv and npm are written. Runs in no time when nothing has changed. Says in one line what is missing.
+# With `bench`, also the queues that `make bench` measures against. Outside, only the caches of pip, uv and npm are written. Runs in no time when nothing has changed. Says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,7 +29,9 @@ made_for="$(id -u) $PWD $("$python" -c 'import sys; print(sys.version, sys.base_
 python_stamp="$made_for $(cat pyproject.toml uv.lock | cksum)"
 npm_stamp="$(id -u) $(node --version) $(cat package.json package-lock.json | cksum)"
 is_done() { [ "$(cat ".local/$1.done" 2>/dev/null)" = "$2" ] && [ -d "$3" ]; }
-is_done python "$python_stamp" .venv && is_done npm "$npm_stamp" node_modules && exit 0
+bench_stamp="$python_stamp $npm_stamp $(cksum <bench/rivals/package-lock.json)"
+is_ready() { [ "$1" != bench ] || is_done bench "$bench_stamp" bench/rivals/node_modules; }
+is_done python "$python_stamp" .venv && is_done npm "$npm_stamp" node_modules && is_ready "${1:-}" && exit 0
 
 exec 9>.local/setup.lock
 if command -v flock >/dev/null; then flock 9; fi
@@ -45,18 +47,33 @@ if ! is_done uv "$made_for" .local/uv; then
     printf '%s' "$made_for" >.local/uv.done
 fi
 
+# The system's certificates, since a company's proxy signs with its own; the lock file in this folder, not in /tmp.
+install_python() {
+    TMPDIR="$PWD/.local" UV_PROJECT_ENVIRONMENT=.venv \
+        .local/uv/bin/uv sync --frozen --all-groups "$@" --system-certs --python "$python" >"$log" 2>&1 ||
+        stop "The Python packages could not be installed: $(grep -m 1 -iE '(error|cause):|cause' "$log" || tail -n 1 "$log") (all of it: $log)"
+}
+install_npm() {
+    npm ci --ignore-scripts --no-audit --no-fund --prefix "$1" >"$log" 2>&1 ||
+        stop "The npm packages could not be installed: $(grep -m 1 'npm error' "$log" || tail -n 1 "$log") (all of it: $log)"
+}
+
 if ! is_done python "$python_stamp" .venv; then
     echo "Setting up: Python packages …"
-    # The system's certificates, since a company's proxy signs with its own; the lock file in this folder, not in /tmp.
-    TMPDIR="$PWD/.local" UV_PROJECT_ENVIRONMENT=.venv \
-        .local/uv/bin/uv sync --frozen --all-groups --system-certs --python "$python" >"$log" 2>&1 ||
-        stop "The Python packages could not be installed: $(grep -m 1 -iE '(error|cause):|cause' "$log" || tail -n 1 "$log") (all of it: $log)"
+    rm -f .local/bench.done
+    install_python --no-group bench
     printf '%s' "$python_stamp" >.local/python.done
 fi
 
 if ! is_done npm "$npm_stamp" node_modules; then
     echo "Setting up: npm packages (Postgres, the Supabase command line and API server) …"
-    npm ci --ignore-scripts --no-audit --no-fund >"$log" 2>&1 ||
-        stop "The npm packages could not be installed: $(grep -m 1 'npm error' "$log" || tail -n 1 "$log") (all of it: $log)"
+    install_npm .
     printf '%s' "$npm_stamp" >.local/npm.done
+fi
+
+if ! is_ready "${1:-}"; then
+    echo "Setting up: queues to measure against …"
+    install_python
+    install_npm bench/rivals
+    printf '%s' "$bench_stamp" >.local/bench.done
 fi

@@ -1,0 +1,96 @@
+"""The claim of due jobs beside the best single statement over the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import psycopg
+
+from bench import due_jobs
+from bench.due_jobs import CLIENTS, JOBS
+from bench.table import Bench, Row, Sample, at_least
+from local import stack
+
+TARGET = 0.85
+REPETITIONS = 5
+_ACTS = {1: 200, 5: 80, 25: 24}
+"""By how many jobs a claim takes: how many claims a client makes. Few, or both mostly pass over leases."""
+
+_RPC = "select public.claim_due_scan_jobs(%(worker)s, %(jobs)s)"
+# The fastest of those tried: in, join, any over ids, any over row addresses, each with both kinds of plan.
+_BEST = """
+update public.scan_jobs as job
+set
+    locked_at = now(),
+    locked_by = %(worker)s,
+    lock_expires_at = now() + interval '2 minutes',
+    lock_token = gen_random_uuid()
+where job.ctid = any (array(
+        select due.ctid
+        from public.scan_jobs as due
+        where due.enabled
+            and due.next_run_at <= now()
+            and (due.lock_expires_at is null or due.lock_expires_at <= now())
+        order by due.next_run_at, due.id
+        limit %(jobs)s
+        for update skip locked
+    ))
+returning job.id, job.user_id, job.lock_token, job.lock_expires_at
+"""
+
+
+def claims_beside_one_statement() -> list[Row]:
+    """In turns, on a fresh copy of the same database each time."""
+    with stack.running("bench-claims") as base:
+        filled = due_jobs.fill(base)
+        return [_row(base, filled, jobs, acts) for jobs, acts in _ACTS.items()]
+
+
+def _row(base: stack.Stack, filled: str, jobs: int, acts: int) -> Row:
+    ours: list[float] = []
+    best: list[float] = []
+    for _ in range(REPETITIONS):
+        for measured, client in ((ours, rpc), (best, statement)):
+            with due_jobs.copy(base, filled) as url:
+                measured.append(due_jobs.a_second(url, partial(client, jobs=jobs), acts))
+    return Row(
+        f"claims of {jobs} due job{'s' * (jobs > 1)}",
+        Sample(tuple(ours), "jobs/s"),
+        f"one statement for {jobs}",
+        Sample(tuple(best), "jobs/s"),
+        at_least(TARGET),
+    )
+
+
+def rpc(connection: psycopg.Connection, number: int, jobs: int) -> Callable[[], int]:
+    """As the secret key calls it."""
+    connection.execute("set role service_role")
+    parameters = {"worker": f"worker {number}", "jobs": jobs}
+
+    def act() -> int:
+        connection.execute(_RPC, parameters)
+        return jobs
+
+    return act
+
+
+def statement(connection: psycopg.Connection, number: int, jobs: int) -> Callable[[], int]:
+    """As the table's owner, planned once."""
+    connection.execute("set plan_cache_mode = force_generic_plan")
+    parameters = {"worker": f"worker {number}", "jobs": jobs}
+    return lambda: connection.execute(_BEST, parameters).rowcount
+
+
+BENCH = Bench(
+    "claims",
+    "Claims of due jobs",
+    f"""
+{JOBS:,} due jobs of as many owners, {CLIENTS} clients on connections of their own, answers not parsed:
+`claim_due_scan_jobs` beside the fastest single `update … returning` that takes the same number of jobs
+under a lease and a fresh token, in turns, {REPETITIONS} times each on a fresh copy. The statement knows the
+jobs alone; the claim also sees who is an owner, who is halted and whose worker crashed, and hands out each
+job's policy.
+""",
+    claims_beside_one_statement,
+)
