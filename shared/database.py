@@ -24,6 +24,9 @@ _REFUSED = re.compile(r"PT\d{3}|2[23][0-9A-Z]{3}")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LARGEST_EXACT_JSON_INTEGER = 2**53 - 1
 
+KEEP_S = 60.0
+"""How long an idle connection is kept: a new one costs round trips, and every call is safe to repeat."""
+
 
 class Database:
     """Calls RPCs with the secret key. One client a process; safe to share between threads.
@@ -46,7 +49,7 @@ class Database:
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_s,
-            transport=transport or DeadlineTransport(timeout_s),
+            transport=transport or DeadlineTransport(timeout_s, keep_s=KEEP_S),
         )
         headers = {"apikey": key, "Authorization": f"Bearer {key}"}
         self._client = SyncPostgrestClient(f"{url}/rest/v1", headers=headers, http_client=http)

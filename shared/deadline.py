@@ -24,10 +24,16 @@ class DeadlineTransport(httpx.HTTPTransport):
 
     An answer, its head as well as its body, has `limit_s` seconds to arrive, from the first try on. Raises
     `httpx.ReadTimeout` when it is not complete by then. Safe to share between threads, one request a thread.
+
+    A connection is kept `keep_s` seconds for the next request: a short while where a request that meets a
+    connection just closed must not be repeated, longer where it may.
     """
 
-    def __init__(self, limit_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(verify=_tls(), http1=True, http2=False, retries=1, trust_env=False)
+    def __init__(
+        self, limit_s: float, *, keep_s: float = 5.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        limits = httpx.Limits(keepalive_expiry=keep_s)
+        super().__init__(verify=_tls(), http1=True, http2=False, limits=limits, retries=1, trust_env=False)
         self._limit_s = limit_s
         self._clock = _Clock(monotonic)
         # httpx offers no way in to the sockets; httpcore, underneath, takes any network backend.

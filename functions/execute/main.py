@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -20,6 +21,8 @@ except SettingsError as error:
     sys.exit(str(error))
 _service = build(_settings)
 log.log(Event.FUNCTION_STARTED, mode=_settings.trading_mode)
+# The server forks now. What the collector visited would no longer be shared: a quarter more memory in all.
+gc.freeze()
 
 
 def execute(request: Request) -> Response:

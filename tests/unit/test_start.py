@@ -60,6 +60,7 @@ imported = {
     for name, module in list(sys.modules.items())
     if name not in before and "site-packages" in (getattr(module, "__file__", None) or "")
 }
+gc.unfreeze()
 contexts = sum(isinstance(thing, ssl.SSLContext) for thing in gc.get_objects())
 print(json.dumps({"imported": sorted(imported), "contexts": contexts, "threads": threading.active_count()}))
 """
