@@ -43,6 +43,7 @@ test-hosted: setup ## the guarantees on Supabase's own containers; needs Docker
 soak: setup ## the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
+	@$(PYTHON) -m bench.approvals
 
 bench: ## measure, each figure beside what it is held against; BENCHES=scan_tick
 	@bash local/setup.sh bench

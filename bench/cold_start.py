@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from bench import trading
+from bench.memory import proportional_bytes
 from bench.table import Bench, Row, Sample, Target, at_most
 from bench.trading import Trading
 from local.errors import LocalWorldError
@@ -64,7 +65,7 @@ class Start:
         try:
             _answered(child, ask, f"http://127.0.0.1:{port}")
             self.seconds.append(time.monotonic() - began)
-            self.mebibytes.append(_proportional_bytes(child.process.pid) / 2**20)
+            self.mebibytes.append(proportional_bytes(child.process.pid) / 2**20)
         finally:
             child.stop()
 
@@ -141,19 +142,6 @@ def _answered(child: Child, ask: Callable[[str], httpx.Response], address: str) 
             if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                 raise LocalWorldError(f"{child.name} answered {response.status_code}: {response.text}")
             return
-
-
-def _proportional_bytes(group: int) -> int:
-    """What the processes of a group hold in memory, what several of them share counted once (Linux)."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[2]) == group:
-                lines = (stat.parent / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-        except OSError:  # it ended meanwhile
-            continue
-    return total
 
 
 def _deployed_python() -> Path:

@@ -119,6 +119,13 @@ def start_function(
     function: str, folder: Path, environ: Mapping[str, str], *, name: str | None = None
 ) -> str:
     """Serve one function as the cloud does; its address."""
+    return serve_function(function, folder, environ, name=name)[1]
+
+
+def serve_function(
+    function: str, folder: Path, environ: Mapping[str, str], *, name: str | None = None
+) -> tuple[Child, str]:
+    """Serve one function as the cloud does; its processes and its address."""
     return _serve(
         name or function,
         [
@@ -128,7 +135,7 @@ def start_function(
         folder,
         environ,
         ready="/health",
-    )[1]
+    )
 
 
 def environment(
