@@ -342,6 +342,8 @@ class Schedule:
         self.between.weather, self.between.meanwhile = CALM, None
         while self.place.clocks.something_is_due:
             self.place.clocks.advance(_MINUTE)
+            if self.place.random.random() < 0.3:
+                self.functions.clean_up()
         for number in range(_MOST_RUNS):
             self.place.clocks.advance(self._until_the_next_check())
             self.functions.clean_up()

@@ -48,7 +48,7 @@ def test_an_order_that_is_sent_again_is_noticed(server: Stack) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: "+".join(planted.without))
 def test_a_missing_mechanism_is_noticed(server: Stack, planted: Planted) -> None:
     """The judge is no judge unless it notices what must not happen, within so many seeds."""

@@ -82,7 +82,7 @@ class Between:
     """What others do within a step that is interrupted."""
     _inner: ShortWay = field(init=False)
     _coming: dict[UUID, tuple[int, str]] = field(default_factory=dict)
-    """Orders that are yet to come up, since when, and their bytes."""
+    """Orders that come up just before somebody looks: since when, and their bytes."""
     _lags_ms: int = 0
     _lags_until_ns: int = 0
 
@@ -177,27 +177,32 @@ class Between:
         self.place.story.tell("exchange", f"answers what was under way: {response.status_code}")
 
     def _comes_up_later(self, process: Process, request: httpx.Request, execution: UUID) -> httpx.Response:
-        """The exchange says that it ran out of time, and makes the order all the same, when it likes."""
+        """The exchange says that it ran out of time, and makes the order all the same.
+
+        At any time, perhaps after its absence was concluded; or at the worst: just before somebody looks.
+        """
         place = self.place
-        delay_s = place.random.uniform(5, 300)
+        delay_s = place.random.uniform(5, 600)
+        content = request.content.decode()
         place.story.tell(process.name, f"its order is answered 109 and comes up in {delay_s:.0f} s")
         place.story.tally["orders that come up late"] += 1
         place.journal.surprising.add(execution)
-        self._coming[execution] = place.clocks.now_ns(), request.content.decode()
-        place.clocks.later(delay_s, lambda: self._comes_up(execution))
+        if place.random.random() < 0.5:
+            self._coming[execution] = place.clocks.now_ns(), content
+            place.clocks.later(delay_s, self._come_up_now)
+        else:
+            place.clocks.later(delay_s, lambda: self._comes_up(content))
         return httpx.Response(503, json={"errorCode": 109, "error": "not processed in time"})
 
     def _come_up_now(self) -> None:
-        """What may be judged absent comes up at the worst moment: just before somebody looks."""
+        """What may be judged absent by now comes up."""
         ripe_ns = self.place.clocks.now_ns() - _JUDGED_AFTER_S * NS
-        for execution, (sent_ns, _) in list(self._coming.items()):
-            if sent_ns < ripe_ns and self.place.random.random() < 0.7:
-                self._comes_up(execution)
+        for execution, (sent_ns, body) in list(self._coming.items()):
+            if sent_ns < ripe_ns:
+                del self._coming[execution]
+                self._comes_up(body)
 
-    def _comes_up(self, execution: UUID) -> None:
-        if execution not in self._coming:
-            return
-        _, body = self._coming.pop(execution)
+    def _comes_up(self, body: str) -> None:
         exchange = self.place.exchange
         key, now = exchange.keys[TRADE_KEY], exchange.clock.now()
         try:
