@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Queue
 from statistics import quantiles
 from threading import Event, Thread
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -143,7 +144,9 @@ def _bare_calls(place: Trading) -> Act:
         begun = http.post("/begin_execution", json=asked).raise_for_status().json()
         now_ms = time.time_ns() // 1_000_000
         claim = bare.claim(asked, begun, place.exchange_url, now_ms)
-        claimed = http.post("/claim_execution", json=claim).raise_for_status().json()
+        claimed: dict[str, Any] = {"outcome": "busy"}
+        while claimed["outcome"] == "busy":  # too many wait for the account's lock: that is saturation
+            claimed = http.post("/claim_execution", json=claim).raise_for_status().json()
         if claimed["outcome"] != "claimed":
             raise LocalWorldError(f"A bare claim ended otherwise: {claimed}")
         execution = claimed["execution"]
