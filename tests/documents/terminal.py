@@ -35,7 +35,8 @@ class Terminal:
         self._parent, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         self._running = subprocess.Popen(
-            ["/usr/bin/env", "bash", "-eu", "-o", "pipefail", "-c", command],
+            # The shell stays: should these tests be killed, its end hangs up on whoever runs in front.
+            ["/usr/bin/env", "bash", "-eu", "-o", "pipefail", "-c", f"{command}\nexit"],
             stdin=child,
             stdout=child,
             stderr=child,
