@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -44,10 +43,16 @@ def address_of(listener: socket.socket) -> str:
 
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT, then end this process with 0."""
+    """Serve until SIGTERM or SIGINT, however early it comes."""
+    server = _server(app)
+
+    def end(*_: object) -> None:
+        # No exception: raised wherever the signal comes, it may be ignored.
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    _server(app).run(sockets=[listener])
+        signal.signal(number, end)
+    server.run(sockets=[listener])
 
 
 @contextmanager

@@ -66,7 +66,12 @@ def test_every_policy_says_what_to_do_and_how_grave_it_is() -> None:
 
 def test_every_alert_has_its_page() -> None:
     """The link in an alert leads to what to do, and no page is left of an alert that is gone."""
-    text = (REPOSITORY / "docs" / "OPERATIONS.md").read_text().partition("## When an alert comes")[2]
+    text = (
+        (REPOSITORY / "docs" / "OPERATIONS.md")
+        .read_text()
+        .partition("\n## When an alert comes")[2]
+        .partition("\n## ")[0]
+    )
     pages = {heading.lower().replace(" ", "-") for heading in re.findall(r"^### (.+)$", text, re.MULTILINE)}
     assert pages == {event.alert.page for event in Event if event.alert is not None}
 

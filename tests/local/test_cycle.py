@@ -1,4 +1,4 @@
-"""The two commands that show a whole cycle end as they promise, started as a person starts them."""
+"""The command that shows an order whose answer is lost ends as it promises, started as a person starts it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,20 @@ _OF_A_PERSON = ("CANDLES", "MODEL", "PRICES", "TRADING_MODE")
 """What a person may set for it, and the tests do not."""
 
 
-@pytest.mark.timeout(300)
-def test_a_cycle_places_one_order_and_leaves_nothing_running() -> None:
-    """`make run`: proposal, approval, one filled order, and the repeat is refused."""
-    told = _told()
-    placed, _, repeated = told.partition("HTTP 409  ALREADY_EXECUTED")
-    assert "FILLED" in placed[placed.index("HTTP 200") :]
-    assert "FILLED" in repeated
-    assert "Two approvals, one order." in told
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_an_order_whose_answer_is_lost_goes_from_unknown_to_filled() -> None:
     """`make demo-faults`: nobody knows, then cleanup does; there is one order all the while."""
-    told = _told("lost-answer")
+    told = _told()
     assert "HTTP 202  UNKNOWN" in told
     assert "FILLED" in told[told.index("HTTP 202  UNKNOWN") :]
     assert "Two approvals, one order." in told
 
 
-def _told(*arguments: str) -> str:
+def _told() -> str:
     """What the command prints; it has to exit 0 and to stop all that it started."""
     done = subprocess.run(
-        [sys.executable, "-m", "local.cycle", *arguments],
+        [sys.executable, "-m", "local.cycle", "lost-answer"],
         cwd=REPOSITORY,
         env={name: value for name, value in os.environ.items() if name not in _OF_A_PERSON}
         | {"PYTHONPATH": "."},

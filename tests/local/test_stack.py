@@ -259,17 +259,6 @@ class TestFreshDatabases:
             drop_database(stack, first)
             drop_database(stack, second)
 
-    def test_one_is_made_in_half_a_second(self, stack: Stack) -> None:
-        """A test can afford a database of its own (the best of five, for machines that are busy)."""
-        drop_database(stack, fresh_database(stack))
-        took = []
-        for _ in range(5):
-            begun = time.monotonic()
-            url = fresh_database(stack)
-            took.append(time.monotonic() - begun)
-            drop_database(stack, url)
-        assert min(took) < 0.5
-
     def test_one_can_be_had_from_before_the_first_migration(self, stack: Stack) -> None:
         """Migrations can be tested on a project as it is before them, with the claims of a request."""
         url = fresh_database(stack, migrated=False)
