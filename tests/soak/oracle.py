@@ -265,7 +265,7 @@ class Oracle:
 
     def _finish(self, process: Process, params: Mapping[str, Any], answer: Any) -> None:
         job = UUID(str(params["p_scan_job_id"]))
-        if answer["outcome"] != "finished":
+        if answer["outcome"] not in ("finished", "policy_changed"):
             return
         lease = self.journal.leases.pop(job, None)
         if lease is None or lease.process != process.name or lease.until <= self.clocks.database_time():
