@@ -34,7 +34,7 @@ restore: setup ## put that copy back: what happened since is forgotten
 	@$(PYTHON) -m local.backup put-back
 
 test: setup ## every test, on a real stack
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	@bash local/test_deployed_python.sh
 
 test-hosted: setup ## the guarantees on Supabase's own containers; needs Docker
