@@ -66,7 +66,7 @@ class Functions:
         self._runs += 1
         self.place.story.tally[f"runs of {function}"] += 1
         process = Process(f"{function}-{self._runs}", depth=within.depth + 1 if within else 0)
-        way = ExchangeWay(self.between, process, self.place.clocks.begin_aside)
+        way = ExchangeWay(self.between, process)
         try:
             with httpx.Client(transport=way, trust_env=False) as http:
                 yield process, http
@@ -107,7 +107,7 @@ class Functions:
             pace=Pace(monotonic),
             now_ms=function_ms,
             monotonic=monotonic,
-            sleep=clocks.pass_by,
+            sleep=clocks.advance,
             notify=lambda _: None,
         )
 
@@ -119,7 +119,7 @@ class Functions:
                 asked(http, ADDRESS, TRADE_KEYS, self.place.clocks),
                 mode="live",
                 instance=process.name,
-                sleep=self.place.clocks.pass_by,
+                sleep=self.place.clocks.advance,
             )
             for problem in summary.problems:
                 if _NO_ANSWER not in problem and SET_BACK not in problem:
@@ -136,7 +136,7 @@ class Functions:
                 model=ModelWay(self.between, process),
                 now=self._now,
                 monotonic=clocks.monotonic,
-                sleep=clocks.pass_by,
+                sleep=clocks.advance,
             )
             exchange = BitvavoReadonly(http, ADDRESS, None, clocks.function_ms, monotonic=clocks.monotonic)
             reader = MarketReader(exchange, AtOnce(), self._now, clocks.monotonic)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
@@ -21,8 +18,6 @@ from local.faults.wire import TRANSPORT
 from shared.database import Database
 
 ADDRESS = "https://exchange.test/v2"
-_SIDE_BY_SIDE = ("GET /time", "GET /markets", "GET /ticker/book", "GET /order")
-_PATIENCE_S = 30.0
 
 
 class Crash(BaseException):
@@ -59,35 +54,15 @@ class Between(Protocol):
 
 
 class ExchangeWay(httpx.BaseTransport):
-    """The network of one process. Reads side by side go one after the other, so that a seed replays."""
+    """The network of one process."""
 
-    def __init__(self, between: Between, process: Process, begin_aside: Callable[[], None]) -> None:
+    def __init__(self, between: Between, process: Process) -> None:
         self._between = between
         self._process = process
-        self._begin_aside = begin_aside
-        self._main = threading.get_ident()
-        self._turn = 0
-        self._changed = threading.Condition()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what a network raises, or Crash."""
-        name = _endpoint(request)
-        if threading.get_ident() == self._main:
-            return self._between.exchange_call(self._process, name, request)
-        with self._in_turn(_SIDE_BY_SIDE.index(name)):
-            self._begin_aside()
-            return self._between.exchange_call(self._process, name, request)
-
-    @contextmanager
-    def _in_turn(self, turn: int) -> Iterator[None]:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._turn == turn, _PATIENCE_S):
-                raise RuntimeError("a read that others wait for never came")
-            try:
-                yield
-            finally:
-                self._turn = (turn + 1) % len(_SIDE_BY_SIDE)
-                self._changed.notify_all()
+        return self._between.exchange_call(self._process, _endpoint(request), request)
 
 
 class DatabaseWay(Database):

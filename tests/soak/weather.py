@@ -97,7 +97,7 @@ class Between:
         place = self.place
         if place.random.random() >= self.weather.steps:
             return
-        alone = place.clocks.side_by_side or self.meanwhile is None or process.depth > 1
+        alone = self.meanwhile is None or process.depth > 1
         kind = place.random.choice(("die", "stall") if alone else ("die", "stall", "meanwhile", "meanwhile"))
         if kind == "die":
             place.story.tell(process.name, f"DIES {when} {call}")
@@ -106,7 +106,7 @@ class Between:
             stall_s = place.random.choice(STALLS_S)
             place.story.tell(process.name, f"STANDS STILL {when} {call} for {stall_s} s")
             place.story.tally["stalls"] += 1
-            place.clocks.pass_by(stall_s)
+            place.clocks.advance(stall_s)
         elif kind == "meanwhile" and self.meanwhile is not None:
             place.story.tell(process.name, f"waits {when} {call}; meanwhile:")
             place.story.tally["steps that others act in"] += 1
@@ -121,7 +121,7 @@ class Between:
 
     def exchange_call(self, process: Process, name: str, request: httpx.Request) -> httpx.Response:
         """Carry a request to the exchange, through whatever weather there is."""
-        self.place.clocks.pass_by(self.place.random.uniform(0.004, 0.05))
+        self.place.clocks.advance(self.place.random.uniform(0.004, 0.05))
         self._step(process, name, "before")
         response = self._order(process, request) if name == _ORDER else self._read(process, name, request)
         if name == _BOOK and response.status_code == httpx.codes.OK:
@@ -169,7 +169,7 @@ class Between:
         if not gives_up:
             place.story.tell(process.name, "DIES while it is under way")
             self._die(process)
-        place.clocks.pass_by(_PATIENCE_S)
+        place.clocks.advance(_PATIENCE_S)
         raise httpx.ReadTimeout("no answer in time")
 
     def _arrives(self, request: httpx.Request) -> None:
@@ -250,10 +250,10 @@ class Between:
     def database_call(self, process: Process, rpc: str, params: dict[str, object]) -> Any:
         """Carry a call to the database; of those that get no answer, half were carried out."""
         place = self.place
-        place.clocks.pass_by(place.random.uniform(0.002, 0.02))
+        place.clocks.advance(place.random.uniform(0.002, 0.02))
         if rpc == "begin_cleanup":
             self._come_up_now()
-            place.clocks.pass_by(_A_MOMENT_S)
+            place.clocks.advance(_A_MOMENT_S)
             process.began_ns = place.clocks.now_ns()
         self._step(process, rpc, "before")
         answered = place.random.random() >= self.weather.calls
@@ -263,7 +263,7 @@ class Between:
         if not answered:
             place.story.tally["database calls without an answer"] += 1
             place.story.tell(process.name, f"{rpc} gets no answer{'' if arrives else ', and never arrived'}")
-            place.clocks.pass_by(place.random.choice((0.1, 8.0)))
+            place.clocks.advance(place.random.choice((0.1, 8.0)))
             raise DatabaseUnavailable(f"{rpc} got no answer.")
         return answer
 
@@ -291,7 +291,7 @@ class Between:
         random = self.place.random
         reservation = self.oracle.model_asked(process)
         self._step(process, "the model", "before")
-        self.place.clocks.pass_by(random.choice((1.0, 5.0, 40.0)))
+        self.place.clocks.advance(random.choice((1.0, 5.0, 40.0)))
         kind = random.choices(("trade", "hold", "nonsense", "error", "silence"), (50, 15, 10, 12, 13))[0]
         self.place.story.tell(process.name, f"the model: {kind}")
         self._step(process, "the model", "after")
