@@ -35,7 +35,7 @@ PLANTED = (
     Planted(("never_sent_again",), "sent", 20),
     Planted(("decided_again",), "was claimed although", 40),
     Planted(("value_limits",), "EUR of the day were used|EUR were used", 40),
-    Planted(("attempt_of_a_claim", "only_the_own_claim"), "is sent a second time", 1000),
+    Planted(("attempt_of_a_claim", "only_the_own_claim"), "and was claimed by|is sent a second time", 1000),
     Planted(("second_round",), "before anybody looked", 1000),
     Planted(("fact_wins",), "", 100),
 )
