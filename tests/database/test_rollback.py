@@ -236,7 +236,7 @@ def test_nothing_is_pending_afterwards(lived: Lived) -> None:
     assert lived.project.rows("select id from public.trade_proposals where status = 'PENDING'") == []
     assert lived.project.by_id("public.trade_proposals")[pending]["status"] == "EXPIRED"
     assert lived.project.rows(
-        f"select event, actor from {ARCHIVE}.audit_events where proposal_id = %s order by at",  # noqa: S608
+        f"select event, actor from {ARCHIVE}.audit_events where proposal_id = %s order by at",  # noqa: S608 - a constant
         pending,
     ) == [("PROPOSAL_STORED", "postgres"), ("PROPOSAL_EXPIRED", "rollback")]
 

@@ -13,9 +13,9 @@ import sys
 sys.path[0:0] = [sys.argv[1], f"{sys.argv[1]}/third_party"]
 
 from googlecloudsdk import gcloud_main  # noqa: E402 - found only now
-from googlecloudsdk.calliope import display_taps  # noqa: E402
-from googlecloudsdk.core.resource import resource_filter, resource_printer  # noqa: E402
-from googlecloudsdk.core.util import peek_iterable  # noqa: E402
+from googlecloudsdk.calliope import display_taps  # noqa: E402 - likewise
+from googlecloudsdk.core.resource import resource_filter, resource_printer  # noqa: E402 - likewise
+from googlecloudsdk.core.util import peek_iterable  # noqa: E402 - likewise
 
 
 def status(cli, argv):
@@ -46,4 +46,4 @@ if "commands" in asked:
     told = [status(cli, argv) for argv in asked["commands"]]
 else:
     told = [printed(flags, resources) for flags, resources in asked["formats"]]
-print(json.dumps(told))  # noqa: T201
+print(json.dumps(told))  # noqa: T201 - the answer

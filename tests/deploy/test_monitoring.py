@@ -60,7 +60,7 @@ def test_every_metric_that_a_policy_counts_is_made() -> None:
 def test_every_policy_says_what_to_do_and_how_grave_it_is() -> None:
     """Whoever is woken reads what happened and where to look; a dead cleanup is grave, its event is not."""
     for event, policy in POLICIES.items():
-        assert f"docs/OPERATIONS.md#{event.alert.page}" in policy["documentation"]["content"]  # type: ignore[union-attr]
+        assert f"docs/OPERATIONS.md#{event.alert.page}" in policy["documentation"]["content"]  # type: ignore[union-attr]  # each has a page
         assert policy["severity"] == ("ERROR" if event.severity is Severity.ERROR else "CRITICAL")
 
 

@@ -147,7 +147,7 @@ def test_the_example_names_every_setting_and_is_not_deployed() -> None:
 def test_each_function_starts_with_what_it_is_given(function: str, mode: str) -> None:
     """What is handed to a function is what it accepts: no other's keys, nothing missing."""
     given = environment(function, GOOD, mode)  # type: ignore[arg-type]  # the parameter is one of the three
-    assert load(function, given).trading_mode == (mode if function != "scan_tick" else "dry_run")  # type: ignore[arg-type]
+    assert load(function, given).trading_mode == (mode if function != "scan_tick" else "dry_run")  # type: ignore[arg-type]  # likewise
 
 
 def test_the_trade_pair_never_reaches_scan_tick_and_the_model_key_nobody_else() -> None:
