@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,9 +18,7 @@ from local.world import World
 from tests.people import OPEN_POLICY, People
 from tests.worker import a_worker
 
-LLMOCK = shutil.which("llmock", path=str(Path(sys.executable).parent))
-
-pytestmark = pytest.mark.skipif(LLMOCK is None, reason="llmock is not installed")
+LLMOCK = Path(sys.executable).with_name("llmock")
 
 CHAOS = ["400=0.1", "401=0.05", "429=0.15", "500=0.15", "503=0.1"]
 SAYS = [
@@ -48,7 +45,7 @@ def chaos(place: World) -> Iterator[str]:
     rates = [argument for rate in CHAOS for argument in ("--error-rate", rate)]
     child = Child.start(
         "llmock",
-        [str(LLMOCK), "serve", "--port", str(port), "--log-level", "warning", *rates],
+        [LLMOCK, "serve", "--port", str(port), "--log-level", "warning", *rates],
         folder=place.stack.folder,
         environ={"PATH": "", "HOME": str(place.stack.folder)},
         cwd=REPOSITORY,
