@@ -37,7 +37,7 @@ PLANTED = (
     Planted(("value_limits",), "EUR of the day were used|EUR were used", 40),
     Planted(("attempt_of_a_claim", "only_the_own_claim"), "and was claimed by|is sent a second time", 1000),
     Planted(("second_round",), "before anybody looked", 1000),
-    Planted(("fact_wins",), "", 100),
+    Planted(("fact_wins",), "is NOT_PLACED, stored", 100),
 )
 
 
