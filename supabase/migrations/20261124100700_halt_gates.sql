@@ -155,3 +155,9 @@ comment on column interlock.market_marks.first_read_at is
 comment on column interlock.market_marks.traded is 'Did an execution ever claim an order in it?';
 comment on column interlock.market_marks.watched_since is 'When the market was first watched.';
 comment on column interlock.market_marks.asked_at is 'When a run set out to read it; empty when no read is under way.';
+
+create function interlock.holds_back(p_mark interlock.market_marks) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$ select p_mark.traded or p_mark.first_read_at is not null $$;
+comment on function interlock.holds_back(interlock.market_marks) is
+    'Does live trading wait for the comparison of this market?';

@@ -50,7 +50,7 @@ as $$
             where comparison.stale
                 and interlock.comparison_is_stale(mark.read_to, p_now)
                 -- Before the first comparison every market is missing; after it, one that was never read holds nothing back.
-                and (mark.traded or mark.first_read_at is not null or p_controls.reconciled_at is null)
+                and (interlock.holds_back(mark) or p_controls.reconciled_at is null)
         )
     )
     from (

@@ -708,7 +708,7 @@ begin
         where market = p_market;
         update public.trading_controls
         set reconciled_at = (
-            select min(mark.read_to) from interlock.market_marks as mark where mark.traded or mark.first_read_at is not null
+            select min(mark.read_to) from interlock.market_marks as mark where interlock.holds_back(mark)
         )
         where singleton;
     end if;
