@@ -101,7 +101,9 @@ def _cancel(
     """
     database.call("announce_cancel", p_execution_id=execution.id, p_order_id=resting.order_id)
     log(Event.RESTING_ORDER_CANCELED, execution_id=execution.id, market=execution.market)
-    summary.alarm(f"The order of execution {execution.id} was resting in {execution.market}: cancelled.")
+    summary.alarm(
+        f"The order of execution {execution.id} was resting in {execution.market}: its cancel is asked for."
+    )
     try:
         exchange.cancel(execution.market, execution.id)
     except ExchangeRefused as refused:
