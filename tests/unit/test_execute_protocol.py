@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ import httpx
 import pytest
 
 from functions.execute.checks import MARKET_CHECKS
-from functions.execute.service import build
+from functions.execute.facts import AT_ONCE
+from functions.execute.pace import ORDERS_A_SECOND
+from functions.execute.service import Service, build
 from shared.environment import load
 from shared.errors import NotThisClientsWork
 from tests.unit.execute_world import EXECUTION, NOW_MS, World, filled, refusal, several
@@ -576,18 +579,32 @@ def test_a_dry_run_claims_and_sends_nothing() -> None:
 @pytest.mark.parametrize(("mode", "can_send"), [("live", True), ("dry_run", False)])
 def test_only_a_live_function_can_send_at_all(mode: str, can_send: bool) -> None:
     """Whatever keys a dry run holds, there is no client that could place an order with them."""
-    settings = load(
-        "execute",
-        {
-            "SUPABASE_URL": "https://project.supabase.co",
-            "SUPABASE_SECRET_KEY": "secret",
-            "BITVAVO_TRADE_KEY": "key",
-            "BITVAVO_TRADE_SECRET": "secret",
-            "BITVAVO_OPERATOR_ID": "7",
-            "TRADING_MODE": mode,
-        },
+    assert (_built(mode).trader.trade is not None) is can_send
+
+
+def test_no_approval_that_has_its_turn_waits_to_read_its_market() -> None:
+    """Five approvals may have a turn: all of their reads are under way at the same time."""
+    reads = ORDERS_A_SECOND * AT_ONCE
+    all_asked = threading.Barrier(reads, timeout=10)
+    side_by_side = _built("live").trader.side_by_side
+    for asked in [side_by_side.submit(all_asked.wait) for _ in range(reads)]:
+        asked.result()
+
+
+def _built(mode: str) -> Service:
+    return build(
+        load(
+            "execute",
+            {
+                "SUPABASE_URL": "https://project.supabase.co",
+                "SUPABASE_SECRET_KEY": "secret",
+                "BITVAVO_TRADE_KEY": "key",
+                "BITVAVO_TRADE_SECRET": "secret",
+                "BITVAVO_OPERATOR_ID": "7",
+                "TRADING_MODE": mode,
+            },
+        )
     )
-    assert (build(settings).trader.trade is not None) is can_send
 
 
 def test_a_nearly_spent_rate_limit_makes_the_next_approval_wait(world: World) -> None:
