@@ -118,7 +118,9 @@ def _waiting(place: Trading) -> Iterator[Waiting]:
             for one in place.proposals([next(dealt) for _ in range(_BATCH)], _BATCH):
                 while not enough.is_set() and waiting.full():
                     time.sleep(0.05)
-                waiting.put_nowait(one) if not enough.is_set() else None
+                if enough.is_set():
+                    return
+                waiting.put_nowait(one)
 
     filler = Thread(target=fill, daemon=True)
     filler.start()
@@ -131,13 +133,7 @@ def _waiting(place: Trading) -> Iterator[Waiting]:
 
 def _bare_calls(place: Trading) -> Act:
     """The three database calls of an approval, and nothing else of it."""
-    key = place.stack.secret_key
-    http = httpx.Client(
-        base_url=f"{place.stack.supabase_url}/rest/v1/rpc",
-        headers={"apikey": key, "Authorization": f"Bearer {key}"},
-        trust_env=False,
-        timeout=30.0,
-    )
+    http = place.data_api()
 
     def call(owner: Owner, proposal: UUID) -> None:
         asked = bare.begin(str(owner.user_id), str(proposal), OPERATOR_ID, TRADE_KEY)

@@ -32,13 +32,7 @@ class Approvals:
         self._place = place
         self._execute = httpx.Client(base_url=address, trust_env=False, timeout=30.0)
         self._exchange = httpx.Client(base_url=place.exchange_url.removesuffix("/v2"), trust_env=False)
-        key = place.stack.secret_key
-        self._database = httpx.Client(
-            base_url=f"{place.stack.supabase_url}/rest/v1/rpc",
-            headers={"apikey": key, "Authorization": f"Bearer {key}"},
-            trust_env=False,
-            timeout=30.0,
-        )
+        self._database = place.data_api()
         self.seconds: list[float] = []
         self.whole_seconds: list[float] = []
         self.bare_seconds: list[float] = []

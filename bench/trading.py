@@ -53,6 +53,16 @@ class Trading:
         """The environment of one of the three functions, as it is served; its model is never asked."""
         return world.environment(function, self.stack, self.exchange_url, "http://127.0.0.1:9/v1", Options())
 
+    def data_api(self) -> httpx.Client:
+        """A client for bare calls of the database's functions, over connections that are kept."""
+        key = self.stack.secret_key
+        return httpx.Client(
+            base_url=f"{self.stack.supabase_url}/rest/v1/rpc",
+            headers={"apikey": key, "Authorization": f"Bearer {key}"},
+            trust_env=False,
+            timeout=30.0,
+        )
+
     def owners(self, count: int) -> list[Owner]:
         """New owners, whom nothing but the market can refuse."""
         return [self._owner() for _ in range(count)]
