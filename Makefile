@@ -6,8 +6,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint format docs pictures stack stack-down exchange model \
-    model-check stage check-keys clean
+.PHONY: help setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint \
+    format docs pictures stack stack-down exchange model model-check stage check-keys clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs into its own folder: .venv (Python), node_modules (Postgres, the Supabase parts).
-# With `bench`, also the queues that `make bench` measures against. Outside, only the caches of pip, uv and npm are written. Runs in no time when nothing has changed. Says in one line what is missing.
+# With `bench`, also the queues that `make bench` measures against. Outside, only the caches of pip, uv and npm are
+# written. Runs in no time when nothing has changed. Says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
