@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from tests.database.acts import background, claimed, take, transaction, until_it_waits
 from tests.database.harness import Caller, TestDatabase, open_trading, order, record
 
@@ -151,6 +153,32 @@ def test_the_market_that_is_not_read_is_named(db: TestDatabase, service: Caller)
 
     db.do("update public.trading_controls set mode = 'dry_run' where singleton")
     assert _comparison(service, owner) == (False, [])
+
+
+@pytest.mark.parametrize(("traded", "read"), [(True, False), (False, True)], ids=["traded", "read once"])
+def test_a_market_that_was_traded_or_read_once_holds_trading_back(
+    db: TestDatabase, service: Caller, traded: bool, read: bool
+) -> None:
+    """An order may be in it that nobody has seen: trading waits until it is read, and is told for which."""
+    claimed(db, service)
+    owner = db.owner()
+    since = db.now
+    db.do(
+        """
+        insert into interlock.market_marks (market, read_to, watched_since, traded, first_read_at)
+        values ('ETH-EUR', %s, %s, %s, %s)
+        """,
+        since,
+        since,
+        traded,
+        since if read else None,
+    )
+    db.advance(timedelta(minutes=16))
+
+    _compare(db, service)
+
+    assert db.one("select reconciled_at from public.trading_controls") == since
+    assert _comparison(service, owner) == (True, ["ETH-EUR"])
 
 
 def test_before_the_first_comparison_every_market_is_named(db: TestDatabase, service: Caller) -> None:
