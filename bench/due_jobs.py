@@ -57,7 +57,7 @@ def fill(base: Stack) -> str:
 
 @contextmanager
 def copy(base: Stack, url: str) -> Iterator[str]:
-    """A copy of a database, as it was made and for this block alone; its URL."""
+    """A copy of a database, as it was made, in memory and for this block alone; its URL."""
     name, template = f"trial_{time.monotonic_ns()}", url.rpartition("/")[2]
     with psycopg.connect(base.admin_url, autocommit=True) as admin:
         admin.execute(
@@ -66,9 +66,18 @@ def copy(base: Stack, url: str) -> Iterator[str]:
             )
         )
         try:
-            yield f"{url.rpartition('/')[0]}/{name}"
+            trial = f"{url.rpartition('/')[0]}/{name}"
+            _warm(as_superuser(base, trial))
+            yield trial
         finally:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _warm(url: str) -> None:
+    """Read every table and index into memory, as those of a database at work are."""
+    with psycopg.connect(url, autocommit=True) as superuser:
+        superuser.execute("create extension pg_prewarm")
+        superuser.execute("select pg_prewarm(oid) from pg_class where relkind in ('r', 'i')")
 
 
 def as_superuser(base: Stack, url: str) -> str:

@@ -31,8 +31,10 @@ ADMIN = "supabase_admin"
 ATTEMPTS = 5
 PATIENCE_S = 60
 
-# A world that is thrown away needs no durability; the rest is as a hosted project answers.
+# A world that is thrown away needs no durability, and what is measured in it is to be in memory; the rest is
+# as a hosted project answers.
 SETTINGS = {
+    "shared_buffers": "512MB",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
