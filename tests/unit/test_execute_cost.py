@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from httpcore._sync import http11
 from pydantic import SecretStr
 
 from shared.bitvavo import BitvavoReadonly, open_http
-from shared.database import Database
+from shared.database import KEEP_S, Database
 from tests.unit.execute_world import World
 
 pytestmark = pytest.mark.unit
@@ -83,7 +85,7 @@ def _counting(body: str) -> Iterator[tuple[str, list[Any]]]:
 
         do_POST = do_GET  # noqa: N815 - the name that http.server looks for
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -116,3 +118,32 @@ def test_the_exchange_is_asked_over_no_more_connections_than_there_are_threads()
         market_data = BitvavoReadonly(http, f"{url}/v2", None, lambda: 0)
         _from_many_threads(market_data.time)
     assert 1 <= len(opened) <= THREADS
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock by which connections age."""
+    told = [0.0]
+    monkeypatch.setattr(http11, "time", SimpleNamespace(monotonic=lambda: told[0]))
+    return told
+
+
+def test_a_connection_to_the_database_is_kept_for_a_minute(now: list[float]) -> None:
+    """The next approval does not begin with a handshake; a call that meets a closed one may be repeated."""
+    with _counting("{}") as (url, opened):
+        database = Database(url, SecretStr("sb_secret_canary"))
+        for at, connections in ((0, 1), (KEEP_S - 1, 1), (2 * KEEP_S, 2)):
+            now[0] = at
+            database.call("begin_execution")
+            assert len(opened) == connections
+    assert KEEP_S == 60
+
+
+def test_a_connection_to_the_exchange_is_not_kept_longer_than_five_seconds(now: list[float]) -> None:
+    """The order must not meet one that the exchange has just closed: it is sent once."""
+    with _counting('{"time": 1790000000000}') as (url, opened), open_http(5.0) as http:
+        market_data = BitvavoReadonly(http, f"{url}/v2", None, lambda: 0)
+        for at, connections in ((0, 1), (4, 1), (10, 2)):
+            now[0] = at
+            market_data.time()
+            assert len(opened) == connections

@@ -60,9 +60,11 @@ imported = {
     for name, module in list(sys.modules.items())
     if name not in before and "site-packages" in (getattr(module, "__file__", None) or "")
 }
+frozen = gc.get_freeze_count()
 gc.unfreeze()
 contexts = sum(isinstance(thing, ssl.SSLContext) for thing in gc.get_objects())
-print(json.dumps({"imported": sorted(imported), "contexts": contexts, "threads": threading.active_count()}))
+threads = threading.active_count()
+print(json.dumps({"imported": sorted(imported), "contexts": contexts, "threads": threads, "frozen": frozen}))
 """
 
 
@@ -91,3 +93,9 @@ def test_a_start_makes_one_tls_context_and_no_thread(started: tuple[str, dict[st
     """All clients of a process share one: each would take longer to make than most requests."""
     _, told = started
     assert (told["contexts"], told["threads"]) == (1, 1)
+
+
+def test_execute_alone_hides_its_start_from_the_collector(started: tuple[str, dict[str, Any]]) -> None:
+    """Its server forks and works for long: a page that the collector writes to is no longer shared."""
+    function, told = started
+    assert (told["frozen"] > 0) is (function == "execute")
