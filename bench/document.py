@@ -28,8 +28,8 @@ missed; after {runs} runs `make bench-document` writes this page and its plots.
 Every figure is the middle of the {runs} latest runs, and in brackets the least and the most of them; a run's
 own figure is the median of its repetitions. A target is met when every run met it.
 
-Measured on {machine}, {taken}. The local Postgres waits for no disk (`fsync` off), on every side of
-every comparison.
+Measured on {machine}, {taken}.
+The local Postgres waits for no disk (`fsync` off), on every side of every comparison.
 """
 
 

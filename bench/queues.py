@@ -179,7 +179,8 @@ its own package: *one at a time* claims one job and finishes it before the next,
 package offers to be fast (batches, concurrency, a queue in the worker). Interlock's RPCs are called on a
 connection, as the others call theirs; in production PostgREST stands between. What a job *is* differs:
 Interlock's finish also judges the lease, settles model calls, writes the audit and says when the job runs
-next, one job a call; the others strike the job off, some of them a hundred at once.
+next, one job a call; the others strike the job off, some of them a hundred at once. A finish of many scans
+at once would keep the first proposal from its owner until the last scan is done: there is none.
 
 A queue *refuses a late worker* when one that stalled, and lost its job to another, cannot finish it any more.
 That is tried in every run. The target is to be ahead of every queue that refuses, and of pgmq, which Supabase
