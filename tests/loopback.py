@@ -90,7 +90,7 @@ def serving(answering: Answering) -> Iterator[Loopback]:
 
         do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the names that http.server looks for
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-import ccxt  # type: ignore[import-untyped]
+import ccxt  # type: ignore[import-untyped]  # ships no types
 import pytest
 import requests
-from python_bitvavo_api.bitvavo import Bitvavo  # type: ignore[import-untyped]
+from python_bitvavo_api.bitvavo import Bitvavo  # type: ignore[import-untyped]  # likewise
 
 from local.exchange.app import create_app
 from local.exchange.engine import Settings

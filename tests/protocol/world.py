@@ -111,7 +111,7 @@ def _execute(world: World, number: int, process: Process, exchange: Exchange, ru
     def then(next_: Process, **changed: object) -> World:
         both = list(world.processes)
         both[number] = next_
-        made: World = world._replace(processes=(both[0], both[1]), **changed)  # type: ignore[arg-type]
+        made: World = world._replace(processes=(both[0], both[1]), **changed)  # type: ignore[arg-type]  # fields by name
         return made if next_.at != "idle" else _gone(made, number)
 
     if process.at == "idle":
@@ -270,7 +270,7 @@ def _look_up(world: World, exchange: Exchange) -> Iterator[tuple[int, str] | Non
 
 def _clean_up(world: World, run: Run, exchange: Exchange, rules: Rules) -> Iterator[Step]:
     def then(next_: Run, **changed: object) -> World:
-        return world._replace(cleanup=next_, **changed)  # type: ignore[arg-type]
+        return world._replace(cleanup=next_, **changed)  # type: ignore[arg-type]  # fields by name
 
     row = world.database.execution
     if run.at == "idle":
@@ -360,7 +360,7 @@ def _elsewhere(world: World, exchange: Exchange) -> Iterator[Step]:
 def _aged(world: World) -> World:
     """A step of time later, for everybody."""
     return world._replace(
-        processes=tuple(_older(process) for process in world.processes),  # type: ignore[arg-type]
+        processes=tuple(_older(process) for process in world.processes),  # type: ignore[arg-type]  # two stay two
         wire=tuple(sorted(request._replace(age=min(request.age + 1, WINDOW + 1)) for request in world.wire)),
         orders=tuple(order._replace(age=min(order.age + 1, LAG)) for order in world.orders),
         database=world.database.aged(),

@@ -126,7 +126,7 @@ class FakeDatabase:
 
         def proceed() -> httpx.Response:
             with self._lock:
-                return getattr(self, f"_{name}")(params)  # type: ignore[no-any-return]
+                return getattr(self, f"_{name}")(params)  # type: ignore[no-any-return]  # each answers so
 
         return self.intercept(name, proceed)
 

@@ -63,8 +63,8 @@ def test_each_variable_is_to_each_function_what_the_table_says(
     function: Literal["execute", "scan_tick", "cleanup"], variable: object, mode: str | None
 ) -> None:
     """A missing or refused variable stops the function with one line that names it; others do not."""
-    name: str = variable.name  # type: ignore[attr-defined]
-    use: Use = variable.use(function)  # type: ignore[attr-defined]
+    name: str = variable.name  # type: ignore[attr-defined]  # a row of VARIABLES
+    use: Use = variable.use(function)  # type: ignore[attr-defined]  # likewise
     reads_mode = function != "scan_tick"
     given = environ(function, TRADING_MODE=mode)
     without = {key: value for key, value in given.items() if key != name}
