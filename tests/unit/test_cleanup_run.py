@@ -288,8 +288,11 @@ class TestReconciling:
         resting = order(1, status="new", filledAmount="0", filledAmountQuote="0")
         database = world([execution(1)])
         fake = FakeExchange([resting])
-        clean_up(database, fake)
+        summary = clean_up(database, fake)
         assert fake.canceled == [str(UUID(int=1))]
+        assert summary.alarms == [
+            f"The order of execution {UUID(int=1)} was resting in BTC-EUR: its cancel is asked for."
+        ]
         assert [call["p_order"]["status"] for call in database.of("record_execution_result")] == [
             "new",
             "canceled",
