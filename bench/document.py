@@ -21,9 +21,9 @@ _HEADS = ("what", "figure", "against", "", "ratio", "target", "")
 _INTRODUCTION = """\
 # Performance
 
-What Interlock costs, each figure a ratio against something measured beside it in the same run: seconds
-differ from one machine to the next, ratios hardly do. `make bench` measures and prints it, and says what is
-missed; after {runs} runs `make bench-document` writes this page and its plots.
+What Interlock costs, each figure a ratio against something measured beside it in the same run, since seconds
+differ from one machine and hour to the next. `make bench` measures and prints it, and says what is missed;
+after {runs} runs `make bench-document` writes this page and its plots.
 
 Every figure is the middle of the {runs} latest runs, and in brackets the least and the most of them; a run's
 own figure is the median of its repetitions. A target is met when every run met it.

@@ -124,7 +124,7 @@ by side, one order. Taken off is what the simulated exchange took to make its an
 facts and the order; the time on the way to it and back stays in. Beside it the same three database calls with
 the same arguments, made bare by one HTTP client over a kept connection. In turns, {REPETITIONS} times each.
 All of it runs on one machine, where a wire takes no time: what `execute` adds is the processor's work for a
-web server, a token, five requests to the exchange and the checks; it weighs less the farther the database is.
+web server, a token, five requests to the exchange and the checks.
 """,
     beside_its_calls,
 )
