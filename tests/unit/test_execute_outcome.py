@@ -229,6 +229,33 @@ def test_the_table_lists_these_codes_with_their_own_statuses() -> None:
     assert all(row.code == code for code, row in ERROR_CODES.items())
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (200, "path parameter"),
+        (201, "body parameter"),
+        (210, "amount above the market's maximum"),
+        (211, "price above the maximum"),
+        (212, "amount below the market's minimum"),
+        (213, "price too low"),
+        (214, "price has too many significant digits"),
+        (215, "price has more than 15 decimals"),
+        (217, "order value below the minimum"),
+        (218, "trigger amount has too many significant digits"),
+        (313, "session"),
+        (315, "browser"),
+        (316, "websocket"),
+        (317, "account locked"),
+        (318, "account not verified"),
+        (319, "region"),
+        (320, "forbidden"),
+    ],
+)
+def test_a_code_means_what_the_exchanges_page_says(code: int, words: str) -> None:
+    """Typed from docs.bitvavo.com/docs/errors; 315 from the sentence that ccxt quotes."""
+    assert words in ERROR_CODES[code].meaning
+
+
 def test_every_row_of_the_table_says_where_it_is_from() -> None:
     """What comes from hearsay alone never counts as a refusal."""
     for row in ERROR_CODES.values():
