@@ -14,7 +14,7 @@ from typing import Any
 
 from functions.execute.facts import OUTSIDE_ACCESS_WINDOW, MarketFacts, NotAsked, Unread
 from functions.execute.order import Draft, Wish, collar_edge, current_price
-from shared.bitvavo import BookTop, Market, Order, ServerTime
+from shared.bitvavo import TRADING, BookTop, Market, Order, ServerTime
 from shared.money import plain
 from shared.policy import TradingPolicy
 
@@ -298,10 +298,12 @@ def limit_collar(
 
 
 def market_trading(market: Market | Unread) -> Verdict:
-    """Does the exchange trade the market now?"""
+    """Does the exchange trade the market now, and does its row leave room for an order?"""
     if isinstance(market, Unread):
         return _failed("market_trading", "MARKET_NOT_TRADING", unread=market.why)
-    return _verdict("market_trading", "MARKET_NOT_TRADING", market.status == "trading", status=market.status)
+    return _verdict(
+        "market_trading", "MARKET_NOT_TRADING", market.standing == TRADING, status=market.standing
+    )
 
 
 def market_minimum(market: Market | Unread, book: BookTop | Unread, draft: Draft | None) -> Verdict:

@@ -95,12 +95,12 @@ def draft_order(wish: Wish, market: Market, book: BookTop, max_move_percent: Dec
 
 
 def tick_of(market: Market, price: Decimal) -> Decimal | None:
-    """The step of prices around `price`; None when the market names neither form of precision.
+    """The step of prices around `price`; None when the market names neither form of precision, or a tick of 0.
 
     Newer answers name a tick, older ones a number of significant digits.
     """
     if market.tick_size is not None:
-        return market.tick_size
+        return market.tick_size or None
     if market.price_precision is None:
         return None
     return Decimal(1).scaleb(price.adjusted() + 1 - market.price_precision)

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from functions.scan_tick import indicators
 from functions.scan_tick.indicators import Bar
+from shared.bitvavo import TRADING
 from shared.money import plain
 
 INTERVAL_NAME = "1h"
@@ -69,7 +70,10 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the exchange said about one market, at `read_at` (aware UTC). Bars ascend."""
+    """What the exchange said about one market, at `read_at` (aware UTC). Bars ascend.
+
+    `status` is the standing of the market: `trading` alone means that it takes orders.
+    """
 
     market: str
     read_at: datetime
@@ -215,7 +219,7 @@ def most_traded(facts: Sequence[MarketFacts], most: int) -> tuple[list[MarketFac
 def _refusal_of_market(reading: Reading) -> Unusable | None:
     if reading.quote != "EUR":
         return Unusable(reading.market, Trouble.QUOTE_NOT_EUR, f"quoted in {reading.quote}")
-    if reading.status != "trading":
+    if reading.status != TRADING:
         return Unusable(reading.market, Trouble.MARKET_NOT_TRADING, f"status is {reading.status}")
     return None
 

@@ -92,12 +92,12 @@ class MarketReader:
             )
             return self._unusable(market, trouble, f"refused with code {refused.error_code}")
         except ExchangeError as error:
-            return self._unusable(market, Trouble.UNREADABLE, type(error).__name__)
+            return self._unusable(market, Trouble.UNREADABLE, str(error))
         return judge(
             Reading(
                 market=market,
                 read_at=self._now(),
-                status=found.status,
+                status=found.standing,
                 quote=found.quote,
                 quantity_decimals=found.quantity_decimals,
                 min_base=found.min_base,

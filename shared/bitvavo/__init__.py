@@ -7,13 +7,14 @@ creates one lives in the only function that may.
 Source of every fact about the exchange: docs.bitvavo.com, https://docs.bitvavo.com/docs/rest-api/introduction.
 """
 
-from shared.bitvavo.answers import BookTop, Candle, Fill, Market, Order, ServerTime, Trade
+from shared.bitvavo.answers import TRADING, BookTop, Candle, Fill, Market, Order, ServerTime, Trade
 from shared.bitvavo.keys import KeyPair, sign
 from shared.bitvavo.orders import BitvavoOrders
 from shared.bitvavo.readonly import BitvavoReadonly
 from shared.bitvavo.wire import Answer, RateLimit, Signing, open_http
 
 __all__ = [
+    "TRADING",
     "Answer",
     "BitvavoOrders",
     "BitvavoReadonly",

@@ -36,14 +36,26 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
 
 
+def _digits(value: object) -> int | None:
+    """A number of significant digits; whatever is none, 0 above all, counts as absent."""
+    whole = _whole(value)
+    return whole if type(whole) is int and 1 <= whole <= _MOST_DECIMALS else None
+
+
+_MOST_DECIMALS = 30
+
 Signed = Annotated[Decimal, BeforeValidator(_decimal)]
 Unsigned = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0)]
 Positive = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0)]
 Milliseconds = Annotated[int, Field(ge=0, lt=2**53)]
-Decimals = Annotated[int, Field(ge=0, le=30)]
+Decimals = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=_MOST_DECIMALS)]
+Digits = Annotated[int | None, BeforeValidator(_digits)]
 OwnId = Annotated[UUID | None, BeforeValidator(_uuid_or_none)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Side = Literal["buy", "sell"]
+
+TRADING = "trading"
+"""The status of a market that takes orders."""
 
 
 class _Answer(BaseModel):
@@ -67,7 +79,11 @@ class Time(_Answer):
 
 
 class Market(_Answer):
-    """One row of `GET /markets`. Amounts in base or quote currency as named; a limit of None is none."""
+    """One row of `GET /markets`. Amounts in base or quote currency as named; a limit of None is none.
+
+    Prices are multiples of `tick_size`. `price_precision`, a number of significant digits, is deprecated and
+    mostly null or 0 (Bitvavo's release notes of v2.12.0, ccxt 4.5.90): it counts where there is no tick.
+    """
 
     market: str
     status: str
@@ -75,13 +91,30 @@ class Market(_Answer):
     quote: str
     min_base: Annotated[Unsigned, Field(alias="minOrderInBaseAsset")]
     min_quote: Annotated[Unsigned, Field(alias="minOrderInQuoteAsset")]
-    max_base: Annotated[Positive | None, Field(alias="maxOrderInBaseAsset")] = None
-    max_quote: Annotated[Positive | None, Field(alias="maxOrderInQuoteAsset")] = None
+    max_base: Annotated[Unsigned | None, Field(alias="maxOrderInBaseAsset")] = None
+    max_quote: Annotated[Unsigned | None, Field(alias="maxOrderInQuoteAsset")] = None
     quantity_decimals: Decimals
     notional_decimals: Decimals
-    tick_size: Positive | None = None
-    price_precision: Annotated[int, Field(ge=1, le=30)] | None = None
+    tick_size: Unsigned | None = None
+    price_precision: Digits = None
     order_types: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @property
+    def standing(self) -> str:
+        """`trading` when orders are taken, else the status or the field of the row that leaves none."""
+        if self.status != TRADING:
+            return self.status
+        bounds = {
+            "tickSize": self.tick_size,
+            "maxOrderInBaseAsset": self.max_base,
+            "maxOrderInQuoteAsset": self.max_quote,
+        }
+        for name, bound in bounds.items():
+            if bound == 0:
+                return f"{TRADING}, with a {name} of 0"
+        if self.tick_size is None and self.price_precision is None:
+            return f"{TRADING}, without a tickSize"
+        return TRADING
 
 
 class BookTop(_Answer):

@@ -98,13 +98,13 @@ class Exchange:
     router: respx.MockRouter
     client: BitvavoReadonly
 
-    def lists(self, market: str, *, status: str = "trading", bid: str = "99.9", ask: str = "100.1") -> None:
-        """The market is there, calm around 100 EUR."""
+    def lists(self, market: str, *, bid: str = "99.9", ask: str = "100.1", **fields: str) -> None:
+        """The market is there, calm around 100 EUR; `fields` change its row."""
         base, _, quote = market.partition("-")
         self.router.get("/markets", params={"market": market}).respond(
             json={
                 "market": market,
-                "status": status,
+                "status": "trading",
                 "base": base,
                 "quote": quote,
                 "minOrderInBaseAsset": "0.0001",
@@ -112,6 +112,7 @@ class Exchange:
                 "quantityDecimals": 8,
                 "notionalDecimals": 2,
                 "tickSize": "0.01",
+                **fields,
             }
         )
         self.quotes(market, bid, ask)

@@ -389,6 +389,61 @@ class TestAnswers:
         assert (market.tick_size, market.price_precision) == (None, 5)
 
     @respx.mock
+    @pytest.mark.parametrize("precision", [0, "0", None, 5, -1, "none", 31, True, 0.5])
+    def test_beside_a_tick_the_precision_is_not_needed(
+        self, readonly: BitvavoReadonly, precision: object
+    ) -> None:
+        """A row as ccxt 4.5.90 quotes it: pricePrecision is deprecated and mostly 0, and tickSize decides."""
+        row = {**MARKET_ROW, "pricePrecision": precision, "quantityDecimals": "8", "notionalDecimals": "2"}
+        respx.get(f"{BASE}/markets").respond(json=row)
+        market = readonly.market("BTC-EUR")
+        assert (market.tick_size, market.quantity_decimals, market.standing) == (Decimal(1), 8, "trading")
+        assert market.price_precision == (5 if precision == 5 else None)
+
+    @respx.mock
+    @pytest.mark.parametrize(
+        ("fields", "standing"),
+        [
+            ({}, "trading"),
+            ({"status": "halted"}, "halted"),
+            ({"tickSize": "0"}, "trading, with a tickSize of 0"),
+            ({"tickSize": "0.00", "pricePrecision": 5}, "trading, with a tickSize of 0"),
+            ({"tickSize": None}, "trading, without a tickSize"),
+            ({"tickSize": None, "pricePrecision": 0}, "trading, without a tickSize"),
+            ({"maxOrderInBaseAsset": "0"}, "trading, with a maxOrderInBaseAsset of 0"),
+            ({"maxOrderInQuoteAsset": "0.00"}, "trading, with a maxOrderInQuoteAsset of 0"),
+            ({"maxOrderInQuoteAsset": "0", "status": "auction"}, "auction"),
+        ],
+    )
+    def test_a_row_that_leaves_no_order_is_of_a_market_that_does_not_trade(
+        self, readonly: BitvavoReadonly, fields: dict[str, object], standing: str
+    ) -> None:
+        """A limit or a step of zero is no outage: the market stands there and takes nothing."""
+        respx.get(f"{BASE}/markets").respond(json={**MARKET_ROW, **fields})
+        assert readonly.market("BTC-EUR").standing == standing
+
+    @respx.mock
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("tickSize", "-1"),
+            ("tickSize", "soon"),
+            ("minOrderInQuoteAsset", None),
+            ("maxOrderInBaseAsset", "-1"),
+            ("quantityDecimals", "8.0"),
+            ("notionalDecimals", 31),
+        ],
+    )
+    def test_a_row_that_cannot_be_read_says_which_field(
+        self, readonly: BitvavoReadonly, name: str, value: object
+    ) -> None:
+        """The field is named, as the exchange calls it; its value is not."""
+        respx.get(f"{BASE}/markets").respond(json={**MARKET_ROW, name: value})
+        with pytest.raises(ExchangeUnreadable, match=f"as market: {name} ") as raised:
+            readonly.market("BTC-EUR")
+        assert str(value) not in str(raised.value)
+
+    @respx.mock
     @pytest.mark.parametrize(
         "shape", [[], [MARKET_ROW, MARKET_ROW], {**MARKET_ROW, "market": "ETH-EUR"}, "BTC-EUR"]
     )

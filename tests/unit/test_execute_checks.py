@@ -158,6 +158,23 @@ def test_only_a_trading_market_trades(status: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"tickSize": "0"},
+        {"tickSize": None},
+        {"tickSize": None, "pricePrecision": 0},
+        {"maxOrderInBaseAsset": "0"},
+        {"maxOrderInQuoteAsset": "0"},
+    ],
+)
+def test_a_market_whose_row_leaves_no_order_does_not_trade(fields: dict[str, Any]) -> None:
+    """Whatever its status says, and the verdict shows the field."""
+    given = verdicts(wish("buy", amount_quote="25"), market=market(**fields))
+    assert failed(given)["market_trading"] == "MARKET_NOT_TRADING"
+    assert next(iter(fields)) in given["market_trading"].facts["status"]
+
+
+@pytest.mark.parametrize(
     ("asked", "fields", "ok"),
     [
         (wish("buy", amount_quote="5.13"), {}, True),
@@ -169,7 +186,6 @@ def test_only_a_trading_market_trades(status: str) -> None:
         (wish("sell", amount="0.001"), {"maxOrderInQuoteAsset": "49.99"}, True),
         (wish("sell", amount="0.001"), {"maxOrderInQuoteAsset": "49.98"}, False),
         (wish("sell", amount="0.001"), {"quantityDecimals": 2}, False),
-        (wish("buy", amount_quote="25"), {"tickSize": None}, False),
     ],
 )
 def test_the_rounded_order_meets_the_markets_bounds(asked: Wish, fields: dict[str, Any], ok: bool) -> None:

@@ -98,6 +98,7 @@ def test_a_sell_is_valued_at_the_higher_of_bid_and_price() -> None:
     [
         (wish("buy", amount_quote="0.01"), {}),
         (wish("buy", amount_quote="25"), {"tickSize": None}),
+        (wish("buy", amount_quote="25"), {"tickSize": "0", "pricePrecision": 5}),
         (wish("buy", amount_quote="25"), {"tickSize": "60000"}),
         (wish("sell", amount="0.001"), {"quantityDecimals": 2}),
         (wish("sell", amount="0.001", limit_price="0.5"), {"tickSize": None}),

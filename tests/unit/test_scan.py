@@ -95,6 +95,29 @@ def test_a_proposal_keeps_what_the_model_saw() -> None:
     assert {each["market"]: each for each in json.loads(shown)["markets"]} == snapshot["markets"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"tickSize": "0"}, "MARKET_NOT_TRADING: status is trading, with a tickSize of 0"),
+        (
+            {"tickSize": "soon"},
+            "UNREADABLE: The exchange's answer cannot be read as market: tickSize (value_error).",
+        ),
+    ],
+)
+def test_a_market_that_is_left_alone_says_which_field_of_its_row_is_why(
+    fields: dict[str, str], why: str
+) -> None:
+    """What cannot trade is told from what cannot be read, and either names the field."""
+    ledger = Ledger()
+    ledger.policy["allowlist"].append("ODD-EUR")
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+        exchange.lists("ODD-EUR", **fields)
+        scan_one(ledger, TalkingModel(GOOD), exchange)
+    [proposal] = ledger.proposals.values()
+    assert proposal["market_snapshot"]["left_alone"] == {"ODD-EUR": why}
+
+
 def test_the_question_holds_numbers_and_an_enumeration_of_the_allowlist() -> None:
     """The model is shown numbers, times and market names alone, and may answer with those markets."""
     talking = TalkingModel(HOLD)
