@@ -95,7 +95,7 @@ def draft_order(wish: Wish, market: Market, book: BookTop, max_move_percent: Dec
 
 
 def tick_of(market: Market, price: Decimal) -> Decimal | None:
-    """The step of prices around `price`; None when the market names neither form of precision, or a tick of 0.
+    """The step of prices around `price`; None when the market names no form of precision, or a tick of 0.
 
     Newer answers name a tick, older ones a number of significant digits.
     """

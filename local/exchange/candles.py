@@ -44,8 +44,10 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 DEFAULT_MARKET = "BTC-EUR"
 _MARKET = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9]+)-([A-Za-z0-9]+)(?=[^A-Za-z0-9-]|$)")
 _INTERVAL = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(INTERVALS)})(?![A-Za-z0-9])")
-# Unix seconds stay below this until the year 5138; milliseconds passed it in 1973.
-_MILLISECONDS_FROM = 100_000_000_000
+# Unix seconds stay below the first until the year 5138, and milliseconds passed it in 1973; so the others.
+_MILLISECONDS_FROM = 10**11
+_MICROSECONDS_FROM = 10**14
+_NANOSECONDS_FROM = 10**17
 
 
 class CandleError(LocalWorldError):
@@ -190,6 +192,11 @@ def _timestamp(text: str) -> int:
     else:
         if not number.is_finite() or number < 0:
             raise ValueError(f"{text!r} is not a timestamp")
+        if number >= _MICROSECONDS_FROM:
+            unit = "microseconds" if number < _NANOSECONDS_FROM else "nanoseconds"
+            raise ValueError(
+                f"{text!r} looks like {unit}; a timestamp is Unix seconds, Unix milliseconds or ISO 8601"
+            )
         return int(number) if number >= _MILLISECONDS_FROM else int(number * 1000)
     try:
         moment = datetime.fromisoformat(text)

@@ -69,6 +69,32 @@ def test_a_timestamp_may_be_iso_or_unix(tmp_path: Path, first: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "unit"),
+    [
+        ("1704067200000000", "microseconds"),
+        ("1704067200000000.0", "microseconds"),
+        ("100000000000000", "microseconds"),
+        ("1704067200000000000", "nanoseconds"),
+        ("1e999999", "nanoseconds"),
+    ],
+)
+def test_a_timestamp_in_a_finer_unit_is_refused_by_its_name(tmp_path: Path, first: str, unit: str) -> None:
+    """Read as milliseconds, it would be a candle of the year 55969."""
+    path = file(tmp_path, HEADER, f"{first},10,12,9,11,3.5")
+    with pytest.raises(CandleError) as raised:
+        read(path)
+    assert str(raised.value) == (
+        f"{path}:2: {first!r} looks like {unit}; a timestamp is Unix seconds, Unix milliseconds or ISO 8601"
+    )
+
+
+def test_the_last_millisecond_before_microseconds_is_one(tmp_path: Path) -> None:
+    """14 digits are milliseconds, 15 are not."""
+    found = read(file(tmp_path, HEADER, "99999999999999,10,12,9,11,3.5"))
+    assert found.candles[0].at == 99_999_999_999_999
+
+
+@pytest.mark.parametrize(
     "header", [HEADER, "Datetime,Open,High,Low,Close,Volume", "x,VOLUME,CLOSE,OPEN,HIGH,LOW", None]
 )
 def test_the_first_column_and_the_letter_case_are_free(tmp_path: Path, header: str | None) -> None:
