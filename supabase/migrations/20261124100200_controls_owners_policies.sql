@@ -20,7 +20,7 @@ create table public.trading_controls (
     singleton boolean primary key default true,
     constraint there_is_one_row check (singleton),
     constraint state_is_known check (trading_state in ('ACTIVE', 'REDUCE_ONLY', 'HALTED')),
-    constraint reason_is_short check (length(reason) <= 500),
+    constraint reason_is_short check (length(reason) <= 4000),
     constraint mode_is_known check (mode in ('dry_run', 'live')),
     constraint operator_id_is_positive check (operator_id > 0),
     constraint fingerprint_is_16_hex_digits check (trade_key_fingerprint ~ '^[0-9a-f]{16}$'),
@@ -40,7 +40,8 @@ comment on table public.trading_controls is
 comment on column public.trading_controls.singleton is 'Always true: there is one row.';
 comment on column public.trading_controls.trading_state is
     'ACTIVE, REDUCE_ONLY (no buys) or HALTED. The stricter of this and the owner''s own state holds. Setting HALTED here stops every new order.';
-comment on column public.trading_controls.reason is 'Why the state is what it is, for people.';
+comment on column public.trading_controls.reason is
+    'Why the state is what it is, for people: every reason since trading was last loosened.';
 comment on column public.trading_controls.mode is
     'dry_run: claims are stored and nothing is sent. live: orders are sent. A function whose TRADING_MODE differs claims nothing.';
 comment on column public.trading_controls.operator_id is 'The operatorId that marks this deployment''s orders at the exchange. Nothing else on the account may use it.';
@@ -52,7 +53,7 @@ comment on column public.trading_controls.max_daily_gpt_calls is 'Ceiling for mo
 comment on column public.trading_controls.max_daily_gpt_tokens is 'Ceiling for model tokens of all owners in one UTC day. Empty: none.';
 comment on column public.trading_controls.reconciled_at is
     'Up to this time every order at the exchange was compared with the approvals. Older than 15 minutes stops live trading.';
-comment on column public.trading_controls.version is 'Rises with every change of the controls (not with reconciled_at). Loosening needs the current one.';
+comment on column public.trading_controls.version is 'Rises with every change of the controls and with every halt (not with a comparison). Loosening needs the current one.';
 comment on column public.trading_controls.updated_at is 'When the controls last changed.';
 
 create table public.trading_owners (
@@ -78,7 +79,7 @@ create table public.trading_policies (
     updated_at timestamptz not null default interlock.clock(),
     constraint policy_is_complete_and_valid check (interlock.policy_error(policy) is null),
     constraint state_is_known check (trading_state in ('ACTIVE', 'REDUCE_ONLY', 'HALTED')),
-    constraint reason_is_short check (length(state_reason) <= 500)
+    constraint reason_is_short check (length(state_reason) <= 4000)
 );
 comment on table public.trading_policies is
     'What each owner allows: markets, sizes, limits and waiting times. Complete and valid at all times: a wrong edit is refused with a sentence.';
@@ -87,7 +88,8 @@ comment on column public.trading_policies.policy is
     'The complete policy. Money is text in EUR, times are minutes, percentages are text. An empty allowlist means that nothing may trade.';
 comment on column public.trading_policies.policy_hash is 'SHA-256 of the policy, computed here alone. Stored with every proposal and execution.';
 comment on column public.trading_policies.trading_state is 'The owner''s own state: ACTIVE, REDUCE_ONLY (no buys) or HALTED.';
-comment on column public.trading_policies.state_reason is 'Why the state is what it is, for people.';
+comment on column public.trading_policies.state_reason is
+    'Why the state is what it is, for people: every reason since the state was last loosened.';
 comment on column public.trading_policies.loosened_at is 'When the state was last loosened. Automatic halts count from here.';
 comment on column public.trading_policies.version is 'Rises with every change. Loosening the state needs the current one.';
 comment on column public.trading_policies.updated_at is 'When the policy or its state last changed.';

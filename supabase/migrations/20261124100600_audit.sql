@@ -155,7 +155,7 @@ begin
                     jsonb_build_object('scan_job_id', new.id, 'last_error', new.last_error));
             end if;
         when 'trading_controls' then
-            if v_changes - 'reconciled_at' <> '{}' then
+            if new.version <> old.version then
                 perform interlock.write_audit('CONTROLS_CHANGED', null, null, null, v_changes);
             end if;
         when 'trading_policies' then

@@ -1,6 +1,6 @@
 -- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
--- Objects: interlock.change_holds_a_gate, user_is_fixed, controls_are_versioned, policies_are_versioned, owner_leaves, halt
---          and their triggers; interlock.market_marks.
+-- Objects: interlock.change_holds_a_gate, user_is_fixed, names_reason, reasons, controls_are_versioned,
+--          policies_are_versioned, owner_leaves, halt and their triggers; interlock.market_marks.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
 set local lock_timeout = '5s';
@@ -71,12 +71,35 @@ language sql immutable strict parallel safe set search_path = ''
 as $$ select case p_state when 'ACTIVE' then 0 when 'REDUCE_ONLY' then 1 else 2 end $$;
 comment on function interlock.strictness(text) is 'ACTIVE 0, REDUCE_ONLY 1, HALTED 2. The stricter of two states holds.';
 
+create function interlock.names_reason(p_standing text, p_reason text) returns boolean
+language sql immutable strict parallel safe set search_path = ''
+as $$ select position('; ' || p_reason || '; ' in '; ' || p_standing || '; ') > 0 $$;
+comment on function interlock.names_reason(text, text) is 'Is this among the reasons for which a state stands?';
+
+create function interlock.reasons(p_standing text, p_new text) returns text
+language sql immutable strict parallel safe set search_path = ''
+as $$
+    select case
+        when starts_with(p_new, p_standing) then p_new
+        when p_new = '' or interlock.names_reason(p_standing, p_new) then p_standing
+        when length(p_standing) <= 3400 then p_standing || '; ' || left(p_new, 500)
+        else left(p_standing, 3400) || '… (all are in audit_events); ' || left(p_new, 500)
+    end
+$$;
+comment on function interlock.reasons(text, text) is
+    'The reasons for which a state stands, and a new one: each once. Of very many the first ones and the last.';
+
 create function interlock.controls_are_versioned() returns trigger
 language plpgsql set search_path = ''
 as $$
 begin
-    if to_jsonb(new) - '{reconciled_at,version,updated_at}'::text[]
-        is distinct from to_jsonb(old) - '{reconciled_at,version,updated_at}'::text[] then
+    -- Until somebody loosens it, nothing takes a reason away: it may be one that nobody has read yet.
+    if old.trading_state <> 'ACTIVE' and interlock.strictness(new.trading_state) >= interlock.strictness(old.trading_state) then
+        new.reason := interlock.reasons(old.reason, new.reason);
+    end if;
+    -- Whoever writes the version has halted what was halted already.
+    if to_jsonb(new) - '{reconciled_at,updated_at}'::text[]
+        is distinct from to_jsonb(old) - '{reconciled_at,updated_at}'::text[] then
         new.version := old.version + 1;
         new.updated_at := interlock.clock();
     end if;
@@ -90,7 +113,7 @@ begin
 end
 $$;
 comment on function interlock.controls_are_versioned() is
-    'Trigger: a change raises the version; reconciled_at only rises, never past now, and leaves the version alone.';
+    'Trigger: a change raises the version, and so does a halt of what is halted; reasons add up until the state is loosened; reconciled_at only rises, never past now, and leaves the version alone.';
 create trigger b_changes_are_versioned before update on public.trading_controls
 for each row execute function interlock.controls_are_versioned();
 
@@ -102,12 +125,14 @@ begin
     new.updated_at := interlock.clock();
     if interlock.strictness(new.trading_state) < interlock.strictness(old.trading_state) then
         new.loosened_at := new.updated_at;
+    elsif old.trading_state <> 'ACTIVE' then
+        new.state_reason := interlock.reasons(old.state_reason, new.state_reason);
     end if;
     return new;
 end
 $$;
 comment on function interlock.policies_are_versioned() is
-    'Trigger: a change raises the version; loosening the state restarts what automatic halts count.';
+    'Trigger: a change raises the version; loosening the state restarts what automatic halts count, and until then reasons add up.';
 create trigger b_changes_are_versioned before update on public.trading_policies
 for each row execute function interlock.policies_are_versioned();
 
@@ -130,11 +155,11 @@ create function interlock.halt(p_reason text) returns void
 language sql volatile set search_path = ''
 as $$
     update public.trading_controls
-    set trading_state = 'HALTED', reason = left(p_reason, 500)
-    where singleton and (trading_state <> 'HALTED' or reason = 'not set up')
+    set trading_state = 'HALTED', reason = left(p_reason, 500), version = version + 1
+    where singleton
 $$;
 comment on function interlock.halt(text) is
-    'Halts trading globally. The first reason stays: it is the one a person has to look at.';
+    'Halts trading globally. A halt of what is halted raises the version as well: whoever resumes has to know of it.';
 
 -- Marks of the comparison: orders out = approvals in
 

@@ -536,17 +536,19 @@ begin
         select policy.*
         from public.trading_policies as policy
         join public.trading_owners as owner on owner.user_id = policy.user_id
-        where policy.trading_state <> 'HALTED'
         order by policy.user_id -- runs that overlap wait for each other in one order
     loop
         v_reason := interlock.failing_reason(v_owner.user_id, v_owner.loosened_at, v_now);
-        continue when v_reason is null;
+        -- What is halted for this reason already is not halted again each minute; for another one it is.
+        continue when v_reason is null
+            or (v_owner.trading_state = 'HALTED' and interlock.names_reason(v_owner.state_reason, v_reason));
         begin
             perform pg_advisory_xact_lock(interlock.lock_class('user gate'), hashtext(v_owner.user_id::text));
             update public.trading_policies
             set trading_state = 'HALTED', state_reason = v_reason
             where user_id = v_owner.user_id
-                and trading_state <> 'HALTED'
+                -- A run that overlaps was first.
+                and not (trading_state = 'HALTED' and interlock.names_reason(state_reason, v_reason))
                 -- Who loosened while this run waited for the gate has begun a new count.
                 and loosened_at = v_owner.loosened_at;
             if found then

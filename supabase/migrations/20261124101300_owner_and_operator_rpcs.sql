@@ -69,7 +69,7 @@ begin
     end if;
     update public.trading_policies
     set trading_state = p_state, state_reason = 'set by the owner'
-    where user_id = v_user_id and trading_state <> p_state
+    where user_id = v_user_id and (trading_state <> p_state or p_state <> 'ACTIVE')
     returning * into v_row;
     if not found then
         select * into v_row from public.trading_policies as policy where policy.user_id = v_user_id;
@@ -167,7 +167,7 @@ begin
     end if;
     perform interlock.act_as('operator');
     perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
-    update public.trading_controls set trading_state = 'HALTED', reason = p_reason where singleton;
+    perform interlock.halt(p_reason);
     return interlock.controls_json();
 end
 $$;
@@ -222,7 +222,8 @@ begin
             max_order_eur = v_new.max_order_eur,
             max_daily_value_eur = v_new.max_daily_value_eur,
             max_daily_gpt_calls = v_new.max_daily_gpt_calls,
-            max_daily_gpt_tokens = v_new.max_daily_gpt_tokens
+            max_daily_gpt_tokens = v_new.max_daily_gpt_tokens,
+            version = v_old.version + 1
         where singleton;
     exception
         when data_exception or integrity_constraint_violation then

@@ -305,6 +305,6 @@ def test_every_halt_is_told_once_with_its_reason(db: TestDatabase, service: Call
     assert [(halt["actor"], halt["user_id"], halt["reason"]) for halt in halts] == [
         ("operator", None, "the operator sleeps"),
         ("owner", str(owner), "set by the owner"),
-        (db.one("select session_user::text"), None, "the operator still sleeps"),
+        (db.one("select session_user::text"), None, "the operator sleeps; the operator still sleeps"),
     ]
     assert service.call("seal_audit_events")["halts"] == []

@@ -291,6 +291,86 @@ def test_loosening_the_controls_needs_their_current_version(db: TestDatabase, se
     assert int(lifted["version"]) > int(current) > int(halted["version"])
 
 
+def test_a_halt_on_a_halt_is_seen_before_trading_goes_on(db: TestDatabase, service: Caller) -> None:
+    """Whoever resumes knowing of one halt alone is refused, and what stands names every reason, each once."""
+    execution = claimed(db, service)
+    known = service.call("halt_trading", p_reason="lunch")
+    record(service, execution, "placed", p_order=order(execution, filled="0.001"))
+    _refused_as_stale(service, known["version"])
+
+    repeated = service.call("halt_trading", p_reason="lunch")
+    again = service.call("halt_trading", p_reason="lunch")
+
+    filled_more = f"execution {execution['id']} filled more than was ordered"
+    assert repeated["reason"] == again["reason"] == f"lunch; {filled_more}"
+    _refused_as_stale(service, repeated["version"])
+    edited = service.call("set_trading_controls", p_changes={"trading_state": "HALTED"})
+    _refused_as_stale(service, again["version"])
+    told = service.call("set_trading_controls", p_changes={"reason": f"lunch; {filled_more}; Ada looks"})
+    assert told["reason"] == f"lunch; {filled_more}; Ada looks"
+    _resumed(service, told["version"])
+    assert db.one("select reason from public.trading_controls") == "looked"
+    assert int(known["version"]) < int(repeated["version"]) < int(again["version"]) < int(edited["version"])
+
+
+def _refused_as_stale(caller: Caller, version: object) -> None:
+    with pytest.raises(Refused, match="STALE_VERSION"):
+        _resumed(caller, version)
+
+
+def _resumed(caller: Caller, version: object) -> None:
+    caller.call(
+        "set_trading_controls", p_changes={"trading_state": "ACTIVE", "reason": "looked"}, p_version=version
+    )
+
+
+def test_an_owner_resumes_only_what_stands(db: TestDatabase, service: Caller) -> None:
+    """Halted by hand, and by itself meanwhile: the version is another, and both reasons are named once."""
+    markets = [f"X{number}-EUR" for number in range(3)]
+    owner = db.owner({**POLICY, "allowlist": markets})
+    caller = db.as_user(owner)
+    db.advance(timedelta(seconds=1))
+    executions = [claimed(db, service, owner, market=market) for market in markets]
+    known = caller.call("set_trading_state", p_state="HALTED")
+    for execution in executions:
+        record(service, execution, "unknown")
+
+    halted = [service.call("halt_failing_owners")["halted"] for _ in range(2)]
+
+    assert [len(owners) for owners in halted] == [1, 0]
+    with pytest.raises(Refused, match="STALE_VERSION"):
+        caller.call("set_trading_state", p_state="ACTIVE", p_version=known["version"])
+    again = caller.call("set_trading_state", p_state="HALTED")
+    assert again["state_reason"] == "set by the owner; three executions of unknown fate within 60 minutes"
+    assert int(again["version"]) == int(known["version"]) + 2
+    lifted = caller.call("set_trading_state", p_state="ACTIVE", p_version=again["version"])
+    assert (lifted["trading_state"], lifted["state_reason"]) == ("ACTIVE", "set by the owner")
+
+
+def test_reasons_add_up_until_trading_is_loosened(db: TestDatabase, service: Caller) -> None:
+    """However many there are: the first ones and the last are named, and the audit has them all."""
+    reasons = [f"reason {number} {'x' * 200}" for number in range(40)]
+    service.call(
+        "set_trading_controls", p_changes={"trading_state": "REDUCE_ONLY", "reason": "a wild market"}
+    )
+    for reason in reasons:
+        stands = service.call("halt_trading", p_reason=reason)["reason"]
+        assert stands.startswith("a wild market; reason 0 ")
+        assert stands.endswith(f"; {reason}")
+    assert "all are in audit_events" in stands
+    told = db.rows("select detail #>> '{reason,1}' from public.audit_events where event = 'CONTROLS_CHANGED'")
+    assert all(any(one.endswith(reason) for (one,) in told if one) for reason in reasons)
+
+    version = db.one("select version from public.trading_controls")
+    loosened = service.call(
+        "set_trading_controls",
+        p_changes={"trading_state": "REDUCE_ONLY", "reason": "calmer"},
+        p_version=version,
+    )
+
+    assert loosened["reason"] == "calmer"
+
+
 def test_a_comparison_is_no_change_of_the_controls(db: TestDatabase) -> None:
     """reconciled_at rises every minute and must not make everybody's version stale; it never falls."""
     before = db.rows("select version, reconciled_at from public.trading_controls")
@@ -312,7 +392,8 @@ def test_an_owner_tightens_freely_and_loosens_with_the_current_version(db: TestD
         for state in ("ACTIVE", "REDUCE_ONLY"):
             with pytest.raises(Refused, match="STALE_VERSION"):
                 caller.call("set_trading_state", p_state=state, p_version=version)
-    assert caller.call("set_trading_state", p_state="HALTED") == halted
+    assert caller.call("set_trading_state", p_state="HALTED")["state_reason"] == "set by the owner"
+    halted = caller.call("set_trading_state", p_state="HALTED")
 
     lifted = caller.call("set_trading_state", p_state="ACTIVE", p_version=halted["version"])
 

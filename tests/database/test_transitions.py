@@ -382,17 +382,6 @@ def test_a_fill_beyond_what_was_approved_halts_once(db: TestDatabase, service: C
     assert _controls_state(db) == "ACTIVE"
 
 
-def test_the_first_reason_of_a_halt_stays(db: TestDatabase, service: Caller) -> None:
-    """A halt on a halt does not hide what a person has to look at first."""
-    first, second = claimed(db, service), claimed(db, service)
-    record(service, first, "placed", p_order=order(first, filled="0.001"))
-
-    record(service, second, "placed", p_order=order(second, filled="0.001"))
-
-    assert first["id"] in db.one("select reason from public.trading_controls")
-    assert db.one("select count(*) from public.audit_events where event = 'OVERFILLED'") == 2
-
-
 def test_a_contradiction_waits_for_open_claims_before_it_locks_a_row(
     db: TestDatabase, service: Caller
 ) -> None:

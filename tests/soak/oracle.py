@@ -183,8 +183,11 @@ class Oracle:
         self.story.tally["halts by itself"] += 1
         self.story.tell("Interlock", f"HALTS: {self.story.readable(reason)}")
 
-    def reason_holds(self, reason: str, owner: UUID | None = None) -> bool:
-        """Is what a halt says true, by the exchange's record and the journal?"""
+    def reason_holds(self, reasons: str, owner: UUID | None = None) -> bool:
+        """Is everything true that a halt says, by the exchange's record and the journal?"""
+        return all(self._one_holds(reason, owner) for reason in reasons.split("; "))
+
+    def _one_holds(self, reason: str, owner: UUID | None) -> bool:
         if reason.startswith(BY_HAND) or reason == "set by the owner":
             return True
         if found := _CONTRADICTED.fullmatch(reason):
