@@ -1,6 +1,6 @@
 -- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
 -- Objects: interlock.change_holds_a_gate, user_is_fixed, names_reason, reasons, controls_are_versioned,
---          policies_are_versioned, owner_leaves, halt and their triggers; interlock.market_marks.
+--          policies_are_versioned, owner_leaves, ask_for_the_gate, halt and their triggers; interlock.market_marks.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
 set local lock_timeout = '5s';
@@ -10,7 +10,7 @@ create function interlock.change_holds_a_gate() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
 begin
-    -- GUARD: a fact that contradicts a conclusion is written even if the gate could not be had in time.
+    -- GUARD: a fact that halts has asked for the gate, and is written even if it could not be had in time.
     if current_setting('interlock.gate_waived', true) = 'on' then
         return null;
     end if;
@@ -151,15 +151,37 @@ comment on function interlock.owner_leaves() is
 create trigger jobs_end_with_the_owner after delete on public.trading_owners
 for each row execute function interlock.owner_leaves();
 
-create function interlock.halt(p_reason text) returns void
-language sql volatile set search_path = ''
+create function interlock.ask_for_the_gate() returns void
+language plpgsql volatile set search_path = ''
 as $$
+begin
+    begin
+        perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
+    exception
+        when lock_not_available or deadlock_detected then
+            null;
+    end;
+    perform set_config('interlock.gate_waived', 'on', true);
+end
+$$;
+comment on function interlock.ask_for_the_gate() is
+    'The global gate, for whoever has a fact that may halt, before any row. What cannot have it in time halts without it: a claim that hangs must not hide a fact.';
+
+create function interlock.halt(p_reason text) returns void
+language plpgsql volatile set search_path = ''
+as $$
+begin
+    -- GUARD: gate before rows. Whoever finds out only now that a fact halts lets go of its rows, asks, and starts again.
+    if current_setting('interlock.gate_waived', true) is distinct from 'on' then
+        raise sqlstate 'IL001' using message = 'A halt asks for the gate first.';
+    end if;
     update public.trading_controls
     set trading_state = 'HALTED', reason = left(p_reason, 500), version = version + 1
-    where singleton
+    where singleton;
+end
 $$;
 comment on function interlock.halt(text) is
-    'Halts trading globally. A halt of what is halted raises the version as well: whoever resumes has to know of it.';
+    'Halts trading globally, once the gate was asked for. A halt of what is halted raises the version as well: whoever resumes has to know of it.';
 
 -- Marks of the comparison: orders out = approvals in
 

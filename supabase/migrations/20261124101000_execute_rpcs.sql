@@ -579,37 +579,33 @@ begin
             message = 'INVALID_RESULT', detail = 'Only the process that claimed can conclude that no order came of it.';
     end if;
 
-    -- Gate before rows: a fact that contradicts a conclusion halts, so it takes the gate before it locks the row.
+    -- Gate before rows: whatever halts lets go of its rows and starts again with the gate.
     loop
-        if p_outcome = 'placed' and v_execution.status in ('NOT_PLACED', 'REJECTED') and v_gate = 'not asked' then
-            begin
-                perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
-                v_gate := 'held';
-            exception
-                when lock_not_available or deadlock_detected then
-                    v_gate := 'waived';
-            end;
-        end if;
         begin
+            if v_gate = 'asked for' then
+                perform interlock.ask_for_the_gate();
+            elsif v_gate = 'waived' then
+                perform set_config('interlock.gate_waived', 'on', true);
+            end if;
             select * into strict v_execution
             from public.trade_executions as execution
             where execution.id = p_execution_id
             for update;
-            if p_outcome = 'placed' and v_execution.status in ('NOT_PLACED', 'REJECTED') and v_gate = 'not asked' then
-                -- The locked row proves to be a conclusion: let go of it and start again with the gate.
-                raise sqlstate 'IL001';
-            end if;
-            exit;
+            v_answer := interlock.apply_outcome(
+                v_execution, p_outcome, p_order, p_response, p_error_code, interlock.clock());
+            perform set_config('interlock.gate_waived', '', true);
+            return v_answer;
         exception
             when sqlstate 'IL001' then
-                null;
+                v_gate := 'asked for';
+            when lock_not_available or deadlock_detected then
+                -- A claim may hold the proposal's row and wait for the gate: the fact comes first.
+                if v_gate <> 'asked for' then
+                    raise;
+                end if;
+                v_gate := 'waived';
         end;
     end loop;
-
-    perform set_config('interlock.gate_waived', 'on', true);
-    v_answer := interlock.apply_outcome(v_execution, p_outcome, p_order, p_response, p_error_code, interlock.clock());
-    perform set_config('interlock.gate_waived', '', true);
-    return v_answer;
 end
 $$;
 comment on function public.record_execution_result(uuid, text, uuid, text, jsonb, jsonb, text) is

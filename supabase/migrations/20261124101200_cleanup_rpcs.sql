@@ -600,20 +600,18 @@ begin
             message = 'INVALID_COMPARISON', detail = 'Each order of a comparison is an object with an orderId.';
     end if;
     perform interlock.act_as('cleanup');
-    -- Gate before rows: whatever looks like a halt takes the gate first; without it after 2 s the halt is written all the same.
+    -- Gate before rows: an order that tells something new may halt, and asks for the gate first.
     if exists (
         select
         from jsonb_array_elements(p_orders) as item
         left join public.trade_executions as execution on execution.id = interlock.as_uuid(item.value ->> 'clientOrderId')
         where execution.id is null
             or execution.exchange_order_id is distinct from item.value ->> 'orderId'
+            or interlock.as_decimal(item.value ->> 'filledAmount') is distinct from execution.filled_amount
+            or interlock.as_decimal(item.value ->> 'feePaid') is distinct from execution.fee
+            or interlock.order_misfit(item.value, execution) is not null
     ) then
-        begin
-            perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
-        exception
-            when lock_not_available or deadlock_detected then
-                null;
-        end;
+        perform interlock.ask_for_the_gate();
     end if;
     perform set_config('interlock.gate_waived', 'on', true);
     select * into v_mark from interlock.market_marks as mark where mark.market = p_market for update;
@@ -874,6 +872,7 @@ begin
             message = 'INVALID_SETTLEMENT', detail = 'An execution is settled as FILLED, CANCELED, REJECTED or NOT_PLACED.';
     end if;
     perform interlock.act_as('operator');
+    perform interlock.ask_for_the_gate(); -- what the evidence shows may halt
     select * into v_execution from public.trade_executions as execution where execution.id = p_execution_id for update;
     if not found then
         raise sqlstate 'PT404' using message = 'EXECUTION_NOT_FOUND', detail = 'There is no such execution.';
@@ -881,6 +880,7 @@ begin
     v_now := interlock.clock();
     v_has_order := interlock.order_misfit(p_evidence, v_execution) is null;
     if not interlock.is_unsettled(v_execution.status) then
+        perform set_config('interlock.gate_waived', '', true);
         return jsonb_build_object('outcome', 'unchanged', 'execution', interlock.execution_json(v_execution));
     end if;
     if not v_has_order and v_now < to_timestamp(v_execution.access_timestamp / 1000.0) + interval '24 hours' then
@@ -904,7 +904,6 @@ begin
     end if;
     perform interlock.write_audit('SETTLED_BY_HAND', v_execution.user_id, v_execution.proposal_id, v_execution.id,
         jsonb_build_object('who', p_who, 'reason', p_reason, 'status', p_status, 'evidence', p_evidence));
-    perform set_config('interlock.gate_waived', 'on', true);
     if v_has_order then
         -- A word of the exchange that nobody knows is read as the person says, and so is an order that seems older than
         -- what is stored: the exchange's clock was set back.

@@ -167,7 +167,7 @@ begin
     end if;
     perform interlock.act_as('operator');
     perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
-    perform interlock.halt(p_reason);
+    update public.trading_controls set trading_state = 'HALTED', reason = p_reason, version = version + 1 where singleton;
     return interlock.controls_json();
 end
 $$;

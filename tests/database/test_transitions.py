@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -382,24 +383,84 @@ def test_a_fill_beyond_what_was_approved_halts_once(db: TestDatabase, service: C
     assert _controls_state(db) == "ACTIVE"
 
 
-def test_a_contradiction_waits_for_open_claims_before_it_locks_a_row(
-    db: TestDatabase, service: Caller
+_PART = "0.00001"
+HALTING: dict[str, tuple[str, dict[str, Any]]] = {
+    "CONTRADICTED": ("not_placed", {}),
+    "SECOND_ORDER": ("placed", {"orderId": "a-second-order"}),
+    "OVERFILLED": ("placed", {"filledAmount": "0.001"}),
+    "DEARER_FEE": ("placed", {"feePaid": "1.00"}),
+}
+HALTED_BY: dict[str, Callable[[Caller, dict[str, Any], dict[str, Any]], Any]] = {
+    "execute": lambda caller, execution, fact: record(caller, execution, "placed", p_order=fact),
+    "cleanup": lambda caller, execution, fact: record(caller, execution, "placed", "cleanup", p_order=fact),
+    "a comparison": lambda caller, _, fact: caller.call(
+        "compare_orders",
+        p_market=fact["market"],
+        p_read_started_at=NOON,
+        p_read_from_ms=0,
+        p_read_to_ms=int(NOON.timestamp() * 1000),
+        p_orders=[fact],
+    ),
+    "a person": lambda caller, execution, fact: _settle(caller, execution, "FILLED", fact),
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "what"),
+    [(who, what) for who in HALTED_BY for what in HALTING if (who, what) != ("a person", "CONTRADICTED")],
+)
+def test_what_halts_waits_for_open_claims_before_it_locks_a_row(
+    shared_db: TestDatabase, who: str, what: str
 ) -> None:
-    """Gate before rows: the halt that comes with a contradiction lets a claim that is under way end first."""
-    execution = claimed(db, service)
-    record(service, execution, "not_placed")
+    """Gate before rows: the halt that comes with a fact lets a claim that is under way end first."""
+    db = shared_db
+    open_trading(db)
+    before, changed = HALTING[what]
+    execution = claimed(db, db.as_service())
+    record(
+        db.as_service(),
+        execution,
+        before,
+        p_order=None if before == "not_placed" else order(execution, "partiallyFilled", _PART),
+    )
     recorder, holder = db.as_service(), db.as_owner_of_the_schema()
 
     with transaction(holder):
         take(holder, "global gate", shared=True)
-        with background(
-            lambda: record(recorder, execution, "placed", actor="cleanup", p_order=order(execution))
-        ) as recording:
-            until_it_waits(db, recorder, recording)
+        with background(partial(HALTED_BY[who], recorder, execution, order(execution, **changed))) as halting:
+            until_it_waits(db, recorder, halting)
             db.do("select 1 from public.trade_executions where id = %s for update nowait", execution["id"])
+            assert _controls_state(db) == "ACTIVE"
             holder.connection.execute("commit")
-            assert recording.result()["outcome"] == "contradicted"
+            halting.result()
             holder.connection.execute("begin")
+    assert _controls_state(db) == "HALTED"
+    told = db.rows("select event from public.audit_events where execution_id = %s", execution["id"])
+    assert (what,) in told
+
+
+def test_what_halts_gives_the_gate_up_where_it_would_wait_for_ever(db: TestDatabase, service: Caller) -> None:
+    """A claim that holds the proposal's row and waits for the gate is no deadlock: the fact is written."""
+    execution = claimed(db, service)
+    record(service, execution, "not_placed")
+    earlier, claiming = db.as_owner_of_the_schema(), db.as_owner_of_the_schema()
+
+    with transaction(earlier), transaction(claiming):
+        take(earlier, "global gate", shared=True)
+        with background(
+            lambda: record(service, execution, "placed", actor="cleanup", p_order=order(execution))
+        ) as recording:
+            until_it_waits(db, service, recording)
+            claiming.connection.execute(
+                "select from public.trade_proposals where id = %s for update", (execution["proposal_id"],)
+            )
+            earlier.connection.execute("commit")
+            until_it_waits(db, service, recording)
+            take(claiming, "global gate", shared=True)
+            claiming.connection.execute("commit")
+            assert recording.result()["outcome"] == "contradicted"
+            earlier.connection.execute("begin")
+            claiming.connection.execute("begin")
     assert _controls_state(db) == "HALTED"
 
 
