@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -67,11 +68,19 @@ class JwksVerifier:
         return claims
 
 
+@dataclass(frozen=True)
+class _KeySet:
+    """The project's keys as they were fetched, at a monotonic second."""
+
+    keys: Mapping[str, jwt.PyJWK]
+    fetched_at: float
+
+
 class ProjectKeys:
     """The project's public keys: kept for ten minutes, and fetched at most every 30 seconds.
 
-    A token that names an unknown key makes nobody fetch sooner, and an outage costs one request in five
-    seconds its time-out, not each.
+    A known key waits for nobody's fetch. A token that names an unknown key makes nobody fetch sooner, and an
+    outage costs one such request in five seconds its time-out, not each.
     """
 
     LIFESPAN_S = 600.0
@@ -85,8 +94,7 @@ class ProjectKeys:
         self._http = http
         self._monotonic = monotonic
         self._one_at_a_time = threading.Lock()
-        self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._fetched_at = -math.inf
+        self._held = _KeySet({}, -math.inf)
         self._failed_at = -math.inf
 
     def key(self, key_id: str) -> jwt.PyJWK:
@@ -94,13 +102,22 @@ class ProjectKeys:
 
         Raises `jwt.InvalidKeyError` when the project has none, `KeysUnavailable` when that cannot be told.
         """
+        return self._known(key_id) or self._looked_for(key_id)
+
+    def _known(self, key_id: str) -> jwt.PyJWK | None:
+        """Reads the set once: another thread may put a new one in its place at any time."""
+        held = self._held
+        return held.keys.get(key_id) if self._monotonic() - held.fetched_at <= self.LIFESPAN_S else None
+
+    def _looked_for(self, key_id: str) -> jwt.PyJWK:
         with self._one_at_a_time:
-            age_s = self._monotonic() - self._fetched_at
-            if age_s > self.LIFESPAN_S or (key_id not in self._keys and age_s > self.REFRESH_AFTER_S):
+            if known := self._known(key_id):
+                return known
+            if self._monotonic() - self._held.fetched_at > self.REFRESH_AFTER_S:
                 self._fetch()
-            if key_id not in self._keys:
+            if key_id not in self._held.keys:
                 raise jwt.InvalidKeyError("no key of the project")
-            return self._keys[key_id]
+            return self._held.keys[key_id]
 
     def _fetch(self) -> None:
         if self._monotonic() - self._failed_at < self.RETRY_AFTER_S:
@@ -112,8 +129,8 @@ class ProjectKeys:
             self._failed_at = self._monotonic()
             log(Event.JWKS_UNAVAILABLE, reason=type(error).__name__)
             raise KeysUnavailable() from None
-        self._keys = {key.key_id: key for key in keys if key.key_id and key.public_key_use in ("sig", None)}
-        self._fetched_at = self._monotonic()
+        signing = {key.key_id: key for key in keys if key.key_id and key.public_key_use in ("sig", None)}
+        self._held = _KeySet(signing, self._monotonic())
 
 
 def open_keys(url: str, *, timeout_s: float = 3.0) -> ProjectKeys:

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +30,15 @@ USER = "7f0c1d8e-5a3b-4c1e-9a64-1b2f3c4d5e6f"
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 OTHER_EC_KEY = ec.generate_private_key(ec.SECP256R1())
+ENC_KEY = ec.generate_private_key(ec.SECP256R1())
 JWKS = {
     "keys": [
         json.loads(jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY.public_key()))
         | {"kid": "ec-1", "alg": "ES256", "use": "sig"},
         json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY.public_key()))
         | {"kid": "rsa-1", "alg": "RS256", "use": "sig"},
+        json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ENC_KEY.public_key()))
+        | {"kid": "enc-1", "alg": "ES256", "use": "enc"},
     ]
 }
 
@@ -163,6 +168,7 @@ FORGED: dict[str, tuple[str, Verifier]] = {
     "no key id": (es(kid=None), BY_KEYS),
     "a key id that is a number": (raw({"alg": "ES256", "kid": 1}, claims()), BY_KEYS),
     "another key's id": (es(kid="rsa-1"), BY_KEYS),
+    "a key of the project that is for encryption": (es(ENC_KEY, "enc-1"), BY_KEYS),
     "none where keys are used": (raw({"alg": "none", "kid": "ec-1"}, claims()), BY_KEYS),
     "no issuer where keys are used": (es(iss=...), BY_KEYS),
     "a key that it brings along": (
@@ -258,17 +264,44 @@ class Served:
 
 
 def test_unknown_key_ids_do_not_make_us_fetch() -> None:
-    """A hundred tokens with a hundred unknown keys cost one fetch, and another after half a minute."""
+    """In half a minute a hundred tokens with a hundred unknown keys cost one fetch, and another after it."""
     served, clock = Served(), [1000.0]
     held = keys(served, clock)
     for number in range(100):
         with pytest.raises(jwt.InvalidKeyError):
             held.key(f"unknown-{number}")
+        clock[0] += 0.3
     assert served.asked == 1
-    clock[0] += 31
+    clock[0] += 1
     with pytest.raises(jwt.InvalidKeyError):
         held.key("unknown")
     assert served.asked == 2
+
+
+def test_a_known_key_waits_for_no_fetch() -> None:
+    """While a stranger's key is looked for at an address that is silent, a known one answers at once."""
+    fetching, known, gave_up = threading.Event(), threading.Event(), threading.Event()
+    served, clock = Served(), [1000.0]
+
+    def silent_the_second_time(request: httpx.Request) -> httpx.Response:
+        if served.asked == 1:
+            fetching.set()
+            known.wait(5)
+            gave_up.set()
+            raise httpx.ReadTimeout("silent")
+        return served(request)
+
+    held = keys(silent_the_second_time, clock)
+    held.key("ec-1")
+    clock[0] += 31
+    with ThreadPoolExecutor(1) as strangers:
+        stranger = strangers.submit(held.key, "unknown")
+        assert fetching.wait(5)
+        assert held.key("ec-1").key_id == "ec-1"
+        assert not gave_up.is_set()
+        known.set()
+        with pytest.raises(KeysUnavailable):
+            stranger.result()
 
 
 def test_keys_are_kept_for_ten_minutes() -> None:
