@@ -19,7 +19,13 @@ from pydantic import SecretStr
 
 from shared import bitvavo
 from shared.bitvavo import BitvavoOrders, BitvavoReadonly, KeyPair, RateLimit, open_http, sign
-from shared.errors import ExchangeNotReached, ExchangeRefused, ExchangeUnreadable, NotThisClientsWork
+from shared.errors import (
+    ExchangeError,
+    ExchangeNotReached,
+    ExchangeRefused,
+    ExchangeUnreadable,
+    NotThisClientsWork,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -342,11 +348,17 @@ class TestRateLimit:
         look_up(orders)
         assert orders.rate_limit == RateLimit(limit=1000, remaining=995, reset_at_ms=1790000000000)
 
+    @pytest.mark.parametrize("headers", [{}, LIMITS], ids=["bare", "with points left"])
+    @pytest.mark.parametrize(
+        "body", [b"slow down", b'{"errorCode":105,"error":"Banned."}'], ids=["text", "json"]
+    )
     @respx.mock
-    def test_nothing_is_left_after_429_whatever_it_says(self, orders: BitvavoOrders) -> None:
+    def test_nothing_is_left_after_429_whatever_it_says(
+        self, orders: BitvavoOrders, headers: dict[str, str], body: bytes
+    ) -> None:
         """HTTP 429 leaves nothing to spend, with or without headers or JSON."""
-        respx.get(url__startswith=BASE).respond(429, html="slow down")
-        with pytest.raises(ExchangeUnreadable):
+        respx.get(url__startswith=BASE).respond(429, content=body, headers=headers)
+        with pytest.raises(ExchangeError):
             look_up(orders)
         assert orders.rate_limit is not None
         assert orders.rate_limit.remaining == 0
