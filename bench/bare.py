@@ -69,7 +69,7 @@ def claim(
     """The parameters of `claim_execution`, given those of `begin_execution` and its answer: a buy."""
     proposal = begun["proposal"]
     price, value = Decimal(proposal["reference_price"]), Decimal(proposal["amount_quote"])
-    amount = ((value - Decimal("0.01")) / (price * Decimal("1.0025"))).quantize(Decimal("1e-8"), ROUND_DOWN)
+    amount = ((value - Decimal("0.10")) / (price * Decimal("1.0025"))).quantize(Decimal("1e-8"), ROUND_DOWN)
     order = {
         "market": proposal["market"],
         "side": "buy",

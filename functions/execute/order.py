@@ -12,13 +12,8 @@ from typing import Literal
 from uuid import UUID
 
 from shared.bitvavo import BookTop, Market
+from shared.fees import affordable
 from shared.money import ceil_to_step, floor_to, floor_to_step, plain
-
-TAKER_FEE = Decimal("0.0025")
-"""The default taker fee, 0.25 % (https://bitvavo.com/en/fees). A dearer one seen on a fill halts trading."""
-
-ROUNDING_CENT = Decimal("0.01")
-"""The exchange moves EUR in whole cents and lets the fee absorb the rest: at most this much more is spent."""
 
 _EXACT_DIGITS = 400
 
@@ -70,7 +65,7 @@ def draft_order(wish: Wish, market: Market, book: BookTop, max_move_percent: Dec
     """The order that fulfils the wish in this market, or None when its precision leaves none.
 
     A market proposal is sent at the edge of the collar, a limit proposal at its price; a buy takes as much as
-    `amount_quote` less a cent pays for at that price with the taker fee.
+    `amount_quote` pays for at that price, with the taker fee and what the exchange may round.
     """
     worst = collar_edge(wish, book, max_move_percent) if wish.limit_price is None else wish.limit_price
     tick = tick_of(market, worst)
@@ -81,7 +76,7 @@ def draft_order(wish: Wish, market: Market, book: BookTop, max_move_percent: Dec
         return None
     with localcontext(prec=_EXACT_DIGITS):
         if wish.amount_quote is not None:
-            exact_amount = (wish.amount_quote - ROUNDING_CENT) / (price * (1 + TAKER_FEE))
+            exact_amount = affordable(wish.amount_quote, price)
             value = wish.amount_quote
         elif wish.amount is not None:
             exact_amount = wish.amount

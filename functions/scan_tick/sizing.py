@@ -13,14 +13,13 @@ from uuid import UUID
 
 from functions.scan_tick.answer import Trade
 from functions.scan_tick.market import MarketFacts
+from shared.fees import affordable
 from shared.money import floor_to, plain
 from shared.policy import TradingPolicy
 
 ABSURD_FACTOR = 10
 """A wish of more than so many times the policy's maximum is not cut but refused: it makes no sense."""
 
-TAKER_FEE = Decimal("0.0025")
-CENT = Decimal("0.01")
 CENTS = 2
 CONFIDENCE_DECIMALS = 2
 
@@ -85,7 +84,7 @@ def _buy(trade: Trade, facts: MarketFacts, policy: TradingPolicy, confidence: De
     if amount_quote < limits.min_eur:
         return _too_small(limits.min_eur)
     dearest = facts.ask * (1 + policy.max_price_move_percent / 100)
-    amount = floor_to((amount_quote - CENT) / (dearest * (1 + TAKER_FEE)), facts.quantity_decimals)
+    amount = floor_to(affordable(amount_quote, dearest), facts.quantity_decimals)
     if amount < facts.min_base or amount * facts.ask < facts.min_quote:
         return _below_market_minimum(facts)
     clamped = (

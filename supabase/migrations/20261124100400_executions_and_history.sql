@@ -1,8 +1,34 @@
 -- Purpose: the one execution a proposal may have, and what was really traded.
--- Objects: public.trade_executions, trade_history; their guards.
+-- Objects: interlock.taker_fee, rounding_room, fee_in_eur; public.trade_executions, trade_history; their guards.
 
 set local lock_timeout = '5s';
 set local statement_timeout = '60s';
+
+-- What an order may cost. The deployed code reckons with the same numbers.
+
+create function interlock.taker_fee() returns numeric
+language sql immutable parallel safe set search_path = ''
+as $$ select 0.0025 $$;
+comment on function interlock.taker_fee() is 'Bitvavo''s default taker fee, 0.25 %, as a share of what was traded.';
+
+create function interlock.rounding_room(p_value numeric) returns numeric
+language sql immutable strict parallel safe set search_path = ''
+as $$ select least(10, 2 + div(p_value, 5)) * 0.01 $$;
+comment on function interlock.rounding_room(numeric) is
+    'EUR that rounding may cost an order of this value beyond its fee: a cent a fill, for two fills and one more for every 5 EUR, the least order that rests in a EUR market, and for ten at most.';
+
+create function interlock.fee_in_eur(
+    p_fee numeric, p_currency text, p_market text, p_amount numeric, p_amount_quote numeric
+) returns numeric
+language sql immutable parallel safe set search_path = ''
+as $$
+    select case
+        when p_fee = 0 or p_currency = 'EUR' then p_fee
+        when p_currency = split_part(p_market, '-', 1) and p_amount > 0 then p_fee * p_amount_quote / p_amount
+    end
+$$;
+comment on function interlock.fee_in_eur(numeric, text, text, numeric, numeric) is
+    'A fee in EUR; one in the market''s base currency is valued at the average price of the fills. Null: it has no value that is known.';
 
 create table public.trade_executions (
     id uuid primary key,
@@ -42,6 +68,9 @@ create table public.trade_executions (
     checked_by text,
     alarmed_at timestamptz,
     asset text not null generated always as (split_part(market, '-', 1)) stored,
+    fee_eur numeric generated always as (
+        interlock.fee_in_eur(fee, fee_currency, market, filled_amount, filled_amount_quote)
+    ) stored,
     constraint one_execution_a_proposal unique (proposal_id),
     constraint one_execution_a_key unique (idempotency_key),
     constraint key_is_the_proposal check (idempotency_key = proposal_id::text),
@@ -100,7 +129,7 @@ create function interlock.execution_moves_by_rule() returns trigger
 language plpgsql set search_path = ''
 as $$
 declare
-    v_free text[] := '{status,response,exchange_order_id,exchange_updated,error_code,filled_amount,filled_amount_quote,fee,fee_currency,fills_settled,settled_at,next_check_at,check_attempts,checked_by,alarmed_at,asset}';
+    v_free text[] := '{status,response,exchange_order_id,exchange_updated,error_code,filled_amount,filled_amount_quote,fee,fee_currency,fills_settled,settled_at,next_check_at,check_attempts,checked_by,alarmed_at,asset,fee_eur}';
     v_names_an_order boolean := new.exchange_order_id is not null;
 begin
     if to_jsonb(new) - v_free is distinct from to_jsonb(old) - v_free then
@@ -234,6 +263,8 @@ comment on column public.trade_executions.filled_amount is 'Base amount filled.'
 comment on column public.trade_executions.filled_amount_quote is 'EUR filled, without fee.';
 comment on column public.trade_executions.fee is 'Fee paid; negative is a rebate.';
 comment on column public.trade_executions.fee_currency is 'Currency of the fee.';
+comment on column public.trade_executions.fee_eur is
+    'The fee in EUR. Empty: it is in another currency than EUR or the asset, or in none that was told yet, so nobody can say whether it is fair.';
 comment on column public.trade_executions.fills_settled is 'Is the fee of every fill final?';
 comment on column public.trade_executions.claimed_at is 'When it was claimed, on the database''s clock. Limits count from here.';
 comment on column public.trade_executions.access_timestamp is 'The exchange''s own time, ms, with which the order was signed.';
@@ -259,9 +290,9 @@ create table public.trade_history (
     fee_currency text,
     value_eur numeric generated always as (
         case
-            when amount_quote is not null and side = 'buy' and fee_currency = 'EUR' then amount_quote + greatest(fee, 0)
-            when amount_quote is not null then amount_quote
-            else amount * price
+            when amount_quote is null then amount * price
+            when side <> 'buy' or coalesce(fee, 0) <= 0 or fee_currency = asset then amount_quote
+            when fee_currency = 'EUR' then amount_quote + fee
         end
     ) stored,
     counted_at timestamptz not null default interlock.clock(),
@@ -337,4 +368,5 @@ comment on column public.trade_history.exchange_order_id is 'The exchange''s own
 comment on column public.trade_history.executed_at is 'When it was traded, on the exchange''s clock.';
 comment on column public.trade_history.counted_at is 'From when cooldown, anti-flip and daily limits count it: the claim of its execution, or executed_at.';
 comment on column public.trade_history.mode is 'Mode of its execution; empty without one, and then it counts in both.';
-comment on column public.trade_history.value_eur is 'EUR that changed hands; for a buy with the fee.';
+comment on column public.trade_history.value_eur is
+    'EUR that changed hands; for a buy with the fee. Empty: unknown, as with a fee that has no value in EUR, and limits count the largest order that the policy allows.';

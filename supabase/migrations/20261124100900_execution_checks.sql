@@ -415,7 +415,6 @@ create function interlock.request_misfit(
 language plpgsql immutable set search_path = ''
 as $$
 declare
-    c_taker_fee constant numeric := 0.0025;
     v_body jsonb;
     v_amount numeric;
     v_price numeric;
@@ -469,8 +468,9 @@ begin
         if p_proposal.order_type = 'limit' and v_price > p_proposal.limit_price then
             return 'the price is above the proposal''s limit';
         end if;
-        if v_amount * v_price * (1 + c_taker_fee) > p_proposal.amount_quote then
-            return 'the order could spend more than the proposal allows, fee included';
+        if v_amount * v_price * (1 + interlock.taker_fee()) + interlock.rounding_room(p_proposal.amount_quote)
+            > p_proposal.amount_quote then
+            return 'the order could spend more than the proposal allows, fee and rounding included';
         end if;
     else
         if v_price < p_proposal.reference_price * (1 - v_collar) then
@@ -490,4 +490,4 @@ begin
 end
 $$;
 comment on function interlock.request_misfit(text, public.trade_proposals, jsonb, text, bigint, numeric) is
-    'Why the bytes to be sent are not an order of this proposal within its policy, or null when they are. 0.25 % is Bitvavo''s default taker fee.';
+    'Why the bytes to be sent are not an order of this proposal within its policy, or null when they are.';

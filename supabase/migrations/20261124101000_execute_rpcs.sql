@@ -394,7 +394,6 @@ create function interlock.apply_outcome(
 language plpgsql volatile set search_path = ''
 as $$
 declare
-    c_taker_fee constant numeric := 0.0025;
     v_old public.trade_executions := p_execution;
     v_new public.trade_executions := p_execution;
     v_filled numeric := coalesce(p_order ->> 'filledAmount', '0')::numeric;
@@ -404,6 +403,8 @@ declare
     v_conclusion boolean := p_execution.status in ('NOT_PLACED', 'REJECTED');
     v_contradicted boolean := false;
     v_known boolean;
+    v_fee_eur numeric;
+    v_rounding numeric;
     v_halt text;
 begin
     if p_outcome <> 'placed' then
@@ -453,6 +454,12 @@ begin
         v_new.fee := case when v_old.filled_amount = 0 then v_fee else greatest(v_old.fee, v_fee) end;
         v_new.fee_currency := coalesce(p_order ->> 'feeCurrency', v_old.fee_currency);
         v_new.fills_settled := v_old.fills_settled or interlock.fills_are_settled(p_order, v_filled);
+        v_fee_eur := interlock.fee_in_eur(
+            v_new.fee, v_new.fee_currency, v_new.market, v_new.filled_amount, v_new.filled_amount_quote);
+        -- Each fill may be rounded to the cent. An order that does not list them had those that were reckoned with.
+        v_rounding := coalesce(
+            case jsonb_typeof(p_order -> 'fills') when 'array' then nullif(jsonb_array_length(p_order -> 'fills'), 0) end * 0.01,
+            interlock.rounding_room(v_old.order_value));
         v_new.response := jsonb_build_object('http_status', coalesce(p_response -> 'http_status', '"200"'), 'body', p_order);
         v_new.status := interlock.status_from_exchange(p_order ->> 'status', v_filled);
         if not v_contradicted and not (
@@ -465,15 +472,28 @@ begin
         end if;
         if v_contradicted then
             v_halt := format('execution %s was concluded %s, but the exchange has its order', v_old.id, v_old.status);
-        elsif (v_new.filled_amount, v_new.fee) is not distinct from (v_old.filled_amount, v_old.fee) then
+        elsif (v_new.filled_amount, v_new.filled_amount_quote, v_new.fee, v_new.fee_currency)
+            is not distinct from (v_old.filled_amount, v_old.filled_amount_quote, v_old.fee, v_old.fee_currency) then
             null; -- nothing new: whoever resumed after an earlier record is not halted again
         elsif v_new.filled_amount > ((v_old.request ->> 'body')::jsonb ->> 'amount')::numeric then
             v_halt := format('execution %s filled more than was ordered', v_old.id);
             perform interlock.write_audit('OVERFILLED', v_old.user_id, v_old.proposal_id, v_old.id,
                 jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
-        elsif v_new.fee_currency = 'EUR' and v_new.fee > v_new.filled_amount_quote * c_taker_fee + 0.01 then
+        elsif v_fee_eur > v_new.filled_amount_quote * interlock.taker_fee() + v_rounding then
             v_halt := format('execution %s paid a dearer fee than 0.25 %%', v_old.id);
             perform interlock.write_audit('DEARER_FEE', v_old.user_id, v_old.proposal_id, v_old.id,
+                jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
+        elsif v_old.side = 'buy' and v_old.order_value
+            < v_new.filled_amount_quote + (case v_new.fee_currency when 'EUR' then v_new.fee else 0 end) then
+            v_halt := format('execution %s spent more than was approved', v_old.id);
+            perform interlock.write_audit('OVERSPENT', v_old.user_id, v_old.proposal_id, v_old.id,
+                jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
+        end if;
+        -- Nobody can say whether it is fair, but it took no EUR: it is told, and counted as the most, and halts nobody.
+        if v_fee_eur is null and (v_new.fee_currency is not null or v_new.fills_settled) and not (
+            v_old.fee_eur is null and (v_old.fee_currency is not null or v_old.fills_settled)
+        ) then
+            perform interlock.write_audit('UNVALUED_FEE', v_old.user_id, v_old.proposal_id, v_old.id,
                 jsonb_build_object('ordered', (v_old.request ->> 'body')::jsonb, 'found', p_order));
         end if;
     end if;

@@ -41,6 +41,7 @@ from local.faults.serving import serving
 from local.stack import OPERATOR_ID, Stack
 from shared.bitvavo import Answer, BitvavoReadonly, KeyPair, open_http
 from shared.environment import TradingMode
+from shared.fees import affordable
 from shared.log import configure
 from tests.agreement import differences
 from tests.cleanup.short_way import TRADE_KEYS, ShortWay, Times, asked
@@ -130,7 +131,7 @@ class Simulation:
             proposal,
         )
         side, market, amount, quote, price = row
-        size = amount if side == "sell" else (quote - Decimal("0.01")) / (price * Decimal("1.0025"))
+        size = amount if side == "sell" else affordable(quote, price)
         decimals = self.exchange.engine.markets[market].quantity_decimals
         size = size.quantize(Decimal(1).scaleb(-decimals), rounding="ROUND_DOWN")
         return self.db.claim(

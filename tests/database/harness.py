@@ -17,6 +17,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from local.stack import Stack
+from shared.fees import affordable
+from shared.money import floor_to
 
 STACK = pytest.StashKey[Stack]()
 """Of a run of pytest: the stack that it brings for the databases."""
@@ -236,7 +238,7 @@ class TestDatabase:
             """,
             proposal,
         )[0]
-        size = amount if side == "sell" else (quote - Decimal("0.01")) / (price * Decimal("1.0025"))
+        size = amount if side == "sell" else floor_to(affordable(quote, price), 8)
         return {
             "p_user_id": owner,
             "p_proposal_id": proposal,

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.fees import TAKER_FEE, rounding_room
 from tests.database.acts import at_once, decided
 from tests.database.harness import MARKET_CHECKS, Caller, Refused, TestDatabase, body, execution_id
 
@@ -142,6 +143,7 @@ def test_everything_is_decided_again_in_the_claim(db: TestDatabase, service: Cal
     [
         ("0.0002", "50500.01", "above the collar"),
         ("0.0002", "50000", "spend more"),
+        ("0.00019871", "50000", "spend more"),
         ("0", "50000", "above zero"),
     ],
 )
@@ -163,6 +165,24 @@ def test_bytes_that_are_not_this_proposals_order_are_refused(
     assert refused.value.sqlstate == "PT400"
     assert why in (refused.value.detail or "")
     assert db.one("select count(*) from public.trade_executions") == 0
+
+
+def test_a_buy_that_leaves_just_enough_for_fee_and_rounding_is_granted(
+    db: TestDatabase, service: Caller
+) -> None:
+    """Of 10 EUR at 50000: 0.0001987 and a quarter of a percent cost 9.96, and 4 cents are left to round."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    sent = body(proposal, "BTC-EUR", "buy", Decimal("0.0001987"), Decimal(50000))
+    assert db.claim(service, owner, proposal, p_request_body=sent)["outcome"] == "claimed"
+
+
+def test_function_and_database_reckon_with_the_same_fee(db: TestDatabase) -> None:
+    """What a buy leaves for fee and rounding is written once in Python and once in SQL, and is one thing."""
+    assert db.one("select interlock.taker_fee()") == TAKER_FEE
+    values = [Decimal(cents) / 100 for cents in (*range(1, 6000), 25000, 10**8)]
+    rooms = db.rows("select interlock.rounding_room(value) from unnest(%s::numeric[]) as value", values)
+    assert [room for (room,) in rooms] == [rounding_room(value) for value in values]
 
 
 def test_a_claim_needs_every_market_verdict_once_and_passed(db: TestDatabase, service: Caller) -> None:

@@ -383,12 +383,105 @@ def test_a_fill_beyond_what_was_approved_halts_once(db: TestDatabase, service: C
     assert _controls_state(db) == "ACTIVE"
 
 
+TAKER_FEE, CENT = Decimal("0.0025"), Decimal("0.01")
+LEAST = Decimal("0.000000000001")
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_fee_may_be_a_quarter_of_a_percent_and_a_cent_a_fill(
+    db: TestDatabase, service: Caller, side: str
+) -> None:
+    """To the last digit, one digit more halts; without a list of fills, those that a buy leaves room for."""
+    owner = db.owner()
+    for number, cents in (({}, 4), ({"fills": None}, 4), ({"fills": []}, 4), (_fills(1), 1), (_fills(3), 3)):
+        for more in (Decimal(0), LEAST):
+            execution = claimed(db, service, owner, side)
+            fact = order(execution, filled="0.0001", **number)
+            fee = Decimal(fact["filledAmountQuote"]) * TAKER_FEE + cents * CENT + more
+            if not number:
+                del fact["fills"]
+            record(service, execution, "placed", p_order=fact | {"feePaid": f"{fee:f}"})
+            assert (number, _controls_state(db)) == (number, "HALTED" if more else "ACTIVE")
+            open_trading(db)
+
+
+def test_a_dear_fee_halts_once_its_currency_is_told(db: TestDatabase, service: Caller) -> None:
+    """A fee whose currency is not known yet has no value; when it has one, it is judged."""
+    execution = claimed(db, service)
+    early = order(execution, feePaid="1.00", feeCurrency=None, fills=[{"id": "a-fill", "settled": False}])
+    answer = record(service, execution, "placed", p_order=early)["execution"]
+    assert (answer["fee"], answer["fee_eur"]) == ("1.00", None)
+    assert _controls_state(db) == "ACTIVE"
+    assert db.one("select count(*) from public.audit_events where event = 'UNVALUED_FEE'") == 0
+
+    settled = early | {"fills": [{"id": "a-fill", "settled": True}]}
+    record(service, execution, "placed", p_order=settled)
+    assert _controls_state(db) == "ACTIVE"
+    assert db.one("select count(*) from public.audit_events where event = 'UNVALUED_FEE'") == 1
+
+    answer = record(service, execution, "placed", p_order=settled | {"feeCurrency": "EUR"})["execution"]
+
+    assert (answer["fee"], answer["fee_eur"]) == ("1.00", "1.00")
+    assert _controls_state(db) == "HALTED"
+    assert db.one("select count(*) from public.audit_events where event = 'DEARER_FEE'") == 1
+
+
+def test_a_fee_in_the_asset_is_valued_at_the_price_of_the_fills(db: TestDatabase, service: Caller) -> None:
+    """A quarter of a percent of what was bought and a cent are fair, more is a dearer fee."""
+    owner = db.owner()
+    for satoshis, state in (("0.00000045", "ACTIVE"), ("0.00000046", "HALTED")):  # of 0.0001 BTC for 5 EUR
+        execution = claimed(db, service, owner)
+        fact = order(execution, filled="0.0001", feePaid=satoshis, feeCurrency="BTC")
+        answer = record(service, execution, "placed", p_order=fact)["execution"]
+        assert Decimal(answer["fee_eur"]) == Decimal(satoshis) * 50000
+        assert _controls_state(db) == state
+    values = db.rows("select value_eur from public.trade_history")
+    assert values == [(Decimal(5),)] * 2
+
+
+def test_a_fee_that_cannot_be_valued_is_told_and_counted_as_the_most(
+    db: TestDatabase, service: Caller
+) -> None:
+    """It halts nobody, stands without a value, is audited once, and the buy counts as the largest order."""
+    owner = db.owner()
+    execution = claimed(db, service, owner)
+    fact = order(execution, filled="0.0001", feePaid="3", feeCurrency="BNB")
+
+    for _ in range(2):
+        answer = record(service, execution, "placed", p_order=fact)["execution"]
+
+    assert (answer["fee"], answer["fee_currency"], answer["fee_eur"]) == ("3", "BNB", None)
+    assert _controls_state(db) == "ACTIVE"
+    ((detail,),) = db.rows("select detail from public.audit_events where event = 'UNVALUED_FEE'")
+    assert detail["found"] == fact
+    today = service.call("get_execution_status", p_user_id=owner)["today"]
+    largest = db.one("select policy #>> '{limits,order,max_eur}' from public.trading_policies")
+    assert Decimal(today["value_eur"]) == Decimal(largest)
+
+
+def test_a_buy_that_spends_more_than_was_approved_halts(db: TestDatabase, service: Caller) -> None:
+    """However many fills its fee is spread over: what was approved is the most that may be spent."""
+    owner = db.owner()
+    for more, state in ((Decimal(0), "ACTIVE"), (LEAST, "HALTED")):
+        execution = claimed(db, service, owner)
+        fact = order(execution, **_fills(100))
+        fee = Decimal(execution["order_value"]) - Decimal(fact["filledAmountQuote"]) + more
+        record(service, execution, "placed", p_order=fact | {"feePaid": f"{fee:f}"})
+        assert _controls_state(db) == state
+    assert db.one("select count(*) from public.audit_events where event = 'OVERSPENT'") == 1
+
+
+def _fills(count: int) -> dict[str, Any]:
+    return {"fills": [{"id": str(uuid4()), "settled": True} for _ in range(count)]}
+
+
 _PART = "0.00001"
 HALTING: dict[str, tuple[str, dict[str, Any]]] = {
     "CONTRADICTED": ("not_placed", {}),
     "SECOND_ORDER": ("placed", {"orderId": "a-second-order"}),
     "OVERFILLED": ("placed", {"filledAmount": "0.001"}),
     "DEARER_FEE": ("placed", {"feePaid": "1.00"}),
+    "OVERSPENT": ("placed", {"filledAmountQuote": "10.01"}),
 }
 HALTED_BY: dict[str, Callable[[Caller, dict[str, Any], dict[str, Any]], Any]] = {
     "execute": lambda caller, execution, fact: record(caller, execution, "placed", p_order=fact),

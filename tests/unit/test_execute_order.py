@@ -12,8 +12,6 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from functions.execute.order import (
-    ROUNDING_CENT,
-    TAKER_FEE,
     Draft,
     Wish,
     collar_edge,
@@ -22,6 +20,7 @@ from functions.execute.order import (
     tick_of,
 )
 from shared.bitvavo import BookTop, Market
+from shared.fees import rounding_room
 
 pytestmark = pytest.mark.unit
 
@@ -60,8 +59,8 @@ ONE_PERCENT = Decimal("1.0")
 def test_a_market_buy_is_sent_at_the_collars_edge() -> None:
     """The edge is one percent above the lower of reference and ask, rounded down to the tick."""
     draft = draft_order(wish("buy", amount_quote="25"), market(), book("49990", "50010"), ONE_PERCENT)
-    # (25 - 0.01) / (50500 * 1.0025) = 0.000493616...
-    assert draft == Draft("BTC-EUR", "buy", Decimal("50500.00"), Decimal("0.00049361"), Decimal(25))
+    # (25 - 0.07) / (50500 * 1.0025) = 0.000492432...
+    assert draft == Draft("BTC-EUR", "buy", Decimal("50500.00"), Decimal("0.00049243"), Decimal(25))
 
 
 def test_a_market_sell_is_sent_at_the_collars_edge() -> None:
@@ -173,6 +172,28 @@ def test_a_dry_run_without_an_operator_id_names_none() -> None:
     assert "operatorId" not in json.loads(order_body(draft, UUID(int=1), None))
 
 
+TAKER_FEE, ROUNDED = Decimal("0.0025"), Decimal("0.01")
+
+
+@pytest.mark.parametrize(
+    ("eur", "room"),
+    [
+        ("0.01", 2),
+        ("4.99", 2),
+        ("5", 3),
+        ("6", 3),
+        ("9.99", 3),
+        ("25", 7),
+        ("39.99", 9),
+        ("40", 10),
+        ("250", 10),
+    ],
+)
+def test_a_buy_leaves_a_cent_for_each_fill_that_it_may_have(eur: str, room: int) -> None:
+    """Two, and one more for every 5 EUR, and ten at most: of 25 EUR 7 cents, of 250 EUR 10."""
+    assert rounding_room(Decimal(eur)) == room * ROUNDED
+
+
 def decimals(low: str, high: str, places: int) -> st.SearchStrategy[Decimal]:
     return st.decimals(Decimal(low), Decimal(high), places=places, allow_nan=False, allow_infinity=False)
 
@@ -253,10 +274,10 @@ def test_whatever_is_drafted_is_never_worse_than_what_was_approved(
         if side == "buy":
             worst = edge if limit is None else limit
             assert worst - tick < draft.price <= worst
-            cost = draft.amount * draft.price * (1 + TAKER_FEE) + ROUNDING_CENT
+            cost = draft.amount * draft.price * (1 + TAKER_FEE) + ROUNDED * min(10, 2 + int(eur // 5))
             assert cost <= eur == draft.value
             one_more = draft.amount + Decimal(1).scaleb(-places)
-            assert one_more * draft.price * (1 + TAKER_FEE) + ROUNDING_CENT > eur
+            assert one_more * draft.price * (1 + TAKER_FEE) + ROUNDED * min(10, 2 + int(eur // 5)) > eur
         else:
             worst = edge if limit is None else limit
             assert worst <= draft.price < worst + tick

@@ -103,7 +103,7 @@ def test_what_is_sent_is_to_the_letter_what_was_claimed(world: World) -> None:
         "orderType": "limit",
         "operatorId": 7,
         "clientOrderId": str(EXECUTION),
-        "amount": "0.00049361",
+        "amount": "0.00049243",
         "price": "50500",
         "timeInForce": "IOC",
     }
