@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from local.exchange.foreign import ForeignOrders, place_foreign
 from local.exchange.keys import OWNER, Right
 from local.exchange.ledger import Purse
 from local.exchange.markets import MarketStatus
+from local.exchange.orders import Rounds, Words
 from local.faults.plan import FaultPlan
 from local.faults.routes import command_route, fault_routes, refuse, run_command
 
@@ -44,7 +45,8 @@ class SettingsCommand(_Command):
     maker_rate: Annotated[Decimal, Field(ge=0, lt=1, decimal_places=8)] | None = None
     lookup_lag_ms: Annotated[int, Field(ge=0)] | None = None
     settle_after_ms: Annotated[int, Field(ge=0)] | None = None
-    words: Literal["new", "old"] | None = None
+    words: Words | None = None
+    rounds: Rounds | None = None
 
 
 class LimitsCommand(_Command):
@@ -209,6 +211,7 @@ def _state(exchange: Exchange) -> dict[str, object]:
             "lookup_lag_ms": settings.lookup_lag_ms,
             "settle_after_ms": settings.settle_after_ms,
             "words": settings.words,
+            "rounds": settings.rounds,
         },
         "balances": {
             account: {

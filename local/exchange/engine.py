@@ -3,6 +3,7 @@
 Money follows what was recorded on the real exchange: an order holds its value and the taker fee in whole
 cents; its fills pay amount times price and the plain fee; when it ends, the total is rounded once, up for a
 buy and down for a sell, and the fee absorbs the remainder. Until then the part of a cent stays in order.
+Nothing was recorded of an order with several fills, so `rounds` may be `fill`: each of them is rounded so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from local.exchange.intake import check_market
 from local.exchange.ledger import CLEARING, FEES, MAKER, OUTSIDE, Ledger, Purse
 from local.exchange.markets import Market
 from local.exchange.matching import End, Match, Offer, Side, Wanted, match
-from local.exchange.orders import Fill, NewOrder, Order, OrderType, TimeInForce, Words
+from local.exchange.orders import Fill, NewOrder, Order, OrderType, Rounds, TimeInForce, Words
 from local.exchange.prices import PricePath
 from local.exchange.refusals import Refusal
 
@@ -37,7 +38,8 @@ R = TypeVar("R")
 class Settings:
     """How the exchange behaves; all of it may be changed while it runs.
 
-    Rates are shares of the traded value; times are in milliseconds.
+    Rates are shares of the traded value; times are in milliseconds. `rounds` says what moves whole cents; an
+    order by amountQuote does so as a whole in any case, its fee inside.
     """
 
     taker_rate: Decimal = Decimal("0.0025")
@@ -45,6 +47,7 @@ class Settings:
     lookup_lag_ms: int = 250
     settle_after_ms: int = 0
     words: Words = "new"
+    rounds: Rounds = "order"
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ class Engine:
             hold=hold,
             taker_rate=self.settings.taker_rate,
             maker_rate=self.settings.maker_rate,
+            rounds_fills=self.settings.rounds == "fill" and asked.amount is not None,
         )
         self.ledger.move(hold, order.hold_symbol, Purse(account), Purse(account, "inOrder"))
         self._store(order)
@@ -232,7 +236,11 @@ class Engine:
             notional = asked.price * (asked.amount or ZERO)
         else:
             notional = sum((offer.price * size for offer, size in matched.trades), ZERO)
-        return ceil_to(notional * (1 + self.settings.taker_rate), market.cent)
+        held = ceil_to(notional * (1 + self.settings.taker_rate), market.cent)
+        if self.settings.rounds == "order":
+            return held
+        costs = (offer.price * size * (1 + self.settings.taker_rate) for offer, size in matched.trades)
+        return max(held, sum((ceil_to(cost, market.cent) for cost in costs), ZERO))
 
     def _settle(self, order: Order, matched: Match, now: Instant) -> None:
         for offer, size in matched.trades:
@@ -291,16 +299,18 @@ class Engine:
             amount=amount,
             price=price,
             taker=taker,
-            fee=amount * price * (order.taker_rate if taker else order.maker_rate),
+            fee=self._fee(order, amount * price, order.taker_rate if taker else order.maker_rate),
             settles_at=now.steady_ms + self.settings.settle_after_ms,
         )
         held = Purse(account, "inOrder")
         after = replace(order, fills=(*order.fills, fill), updated=now)
         if order.asked.side is Side.BUY:
+            short = max(fill.quote + fill.fee - order.hold, ZERO)
+            self.ledger.move(short, market.quote, Purse(account), held)
             self.ledger.move(fill.quote, market.quote, held, Purse(CLEARING))
             self.ledger.move(fill.fee, market.quote, held, Purse(FEES))
             self.ledger.move(amount, market.base, Purse(CLEARING), Purse(account))
-            after = replace(after, hold=order.hold - fill.quote - fill.fee)
+            after = replace(after, hold=order.hold + short - fill.quote - fill.fee)
         else:
             before_cents, after_cents = (floor_to(_proceeds(one), market.cent) for one in (order, after))
             whole = after_cents - before_cents
@@ -312,6 +322,16 @@ class Engine:
         self._store(after)
         if order.asked.amount is not None and after.remaining == 0 and not taker:
             self._finish(after, End.FILLED, now)
+
+    def _fee(self, order: Order, quote: Decimal, rate: Decimal) -> Decimal:
+        """The fee of a fill: plain, or with what is left of a cent where each fill is rounded."""
+        cent, plain_fee = order.market.cent, quote * rate
+        if not order.rounds_fills:
+            return plain_fee
+        if order.asked.side is Side.SELL:
+            return quote - floor_to(quote - plain_fee, cent)
+        within = order.hold + self.ledger.balance(Purse(order.account), order.market.quote)
+        return max(min(ceil_to(quote + plain_fee, cent), within) - quote, ZERO)
 
     def _finish(self, order: Order, end: End, now: Instant) -> Order:
         """Close an order: round its total to the cent, let the fee absorb the rest, give the hold back."""

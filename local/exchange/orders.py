@@ -25,6 +25,7 @@ class TimeInForce(StrEnum):
 
 
 Words = Literal["new", "old"]
+Rounds = Literal["order", "fill"]
 
 # The old words say why; the newer documents keep six words and move the reason to restatementReason.
 # Source: docs.bitvavo.com of August 2025; newer get-open-orders and websocket pages.
@@ -100,6 +101,7 @@ class Order:
     hold: Decimal
     taker_rate: Decimal
     maker_rate: Decimal
+    rounds_fills: bool = False
     fills: tuple[Fill, ...] = ()
     decremented: Decimal = ZERO
     end: End | None = None

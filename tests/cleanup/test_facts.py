@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 
 from functions.execute.protocol import ChecksFailed, Settled
+from local.exchange.book import Ladder, Level
 from local.exchange.foreign import ForeignOrders, place_foreign
 from local.stack import OPERATOR_ID
 from tests.cleanup.simulated import MINUTE, Simulation
@@ -89,6 +91,29 @@ def _ends_as_the_exchange_says(sim: Simulation, owner: object) -> None:
 
 
 # Facts that grow
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("rounds", ["order", "fill"])
+def test_an_order_of_several_fills_halts_nobody(
+    sim: Simulation, rounds: Literal["order", "fill"], side: str
+) -> None:
+    """Whether the exchange rounds orders or fills to the cent: what it takes is fair, and was approved."""
+    sim.exchange.settings.rounds = rounds
+    price, size = Decimal(50_000), Decimal("0.00005")
+    sim.exchange.engine.makers["BTC-EUR"].pin(Ladder((Level(price, size),) * 4, (Level(price, size),) * 4))
+    execution = sim.claimed(side=side)
+    fact = sim.placed(execution)
+    assert len(fact["fills"]) == 4
+    sim.record(execution, "placed", p_order=fact)
+    sim.settle()
+    assert sim.state == "ACTIVE"
+    assert sim.disagreements() == []
+    fields = ("filled_amount_quote", "fee", "order_value")
+    quote, fee, value = (Decimal(str(sim.row(execution)[field])) for field in fields)
+    assert (fee > quote * Decimal("0.0025") + Decimal("0.01")) == (rounds == "fill")
+    if side == "buy":
+        assert quote + fee <= value
 
 
 def test_a_fee_that_settles_late_is_added(sim: Simulation) -> None:

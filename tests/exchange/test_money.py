@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -89,6 +90,30 @@ def test_an_order_that_fills_in_pieces_is_rounded_once() -> None:
     assert spent(engine) == order.filled_quote + order.fee
 
 
+@pytest.mark.parametrize("side", Side)
+def test_where_each_fill_is_rounded_each_moves_whole_cents(side: Side) -> None:
+    """Every fill pays its value and the plain fee, up to the cent for a buy and down for a sale."""
+    levels = [("30001", "0.0001"), ("30002", "0.0001"), ("30003", "0.0001")]
+    engine = engine_with(levels[::-1], levels)
+    engine.settings.rounds = "fill"
+    limit = Decimal(30_003) if side is Side.BUY else Decimal(30_001)
+    order = engine.place(OWNER, new_order(side, Decimal("0.0003"), None, limit), instant())
+    moved = [fill.quote + (fill.fee if side is Side.BUY else -fill.fee) for fill in order.fills]
+    assert moved == [Decimal("3.01") if side is Side.BUY else Decimal("2.99")] * 3
+    assert spent(engine) == (sum(moved) if side is Side.BUY else -sum(moved))
+    assert not order.is_open
+    assert engine.ledger.balance(Purse(OWNER, "inOrder"), "EUR") == 0
+
+
+def test_an_order_whose_fills_are_rounded_beyond_its_hold_takes_from_what_is_available() -> None:
+    """A buy at its limit holds one cent for rounding; ten fills round ten times."""
+    engine = engine_with([], [("30000", "0.00003")] * 10)
+    engine.settings.rounds = "fill"
+    order = engine.place(OWNER, buy(amount=Decimal("0.0003"), price=Decimal(30_000)), instant())
+    assert len(order.fills) == 10
+    assert spent(engine) == Decimal("9.10") > Decimal("9.03")
+
+
 def test_a_dearer_fee_shows_on_the_fill() -> None:
     """The taker rate is a setting, and an order pays the rate of the time when it was placed."""
     engine = engine_with([], [("30000", "1")])
@@ -172,12 +197,13 @@ steps = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps, st.booleans())
+@given(steps, st.booleans(), st.sampled_from(("order", "fill")))
 def test_orders_move_balances_by_amount_price_and_fee_and_nothing_is_lost(
-    moves: list[tuple[str, NewOrder, int, bool]], thin: bool
+    moves: list[tuple[str, NewOrder, int, bool]], thin: bool, rounds: Literal["order", "fill"]
 ) -> None:
     """Whatever two traders do: each balance is explained by its orders to the cent, and all sums are kept."""
     engine = engine_with_little() if thin else engine_on_a_ladder()
+    engine.settings.rounds = rounds
     ms = 0
     refused: set[int] = set()
     for account, order, pause_ms, cancels in moves:
@@ -216,7 +242,8 @@ def explain(engine: Engine, account: str, now: Instant) -> None:
     for order in orders:
         assert order.asked.amount is None or order.remaining >= 0
         plain = sum((fill.quote * (TAKER if fill.taker else MAKES) for fill in order.fills), ZERO)
-        assert order.fee == plain if order.is_open else plain <= order.fee < plain + CENT
+        rounded = len(order.fills) if order.rounds_fills else int(not order.is_open)
+        assert order.fee == plain if not rounded else plain <= order.fee < plain + rounded * CENT
         if not order.is_open:
             assert cost(order) % CENT == 0
             assert order.hold == 0

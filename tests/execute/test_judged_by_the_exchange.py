@@ -47,11 +47,13 @@ class Exchange:
     def command(self, path: str, **command: object) -> None:
         self.http.post(f"{self.admin}{path}", json=command).raise_for_status()
 
-    def quote(self, market: str, bid: Decimal, ask: Decimal, thin: Decimal, tick: Decimal) -> None:
-        """Quote a thin first level worth `thin` EUR on each side, and a deep second one a percent behind."""
-        bids = [bid, below(bid * Decimal("0.99"), tick)]
-        asks = [ask, ask + max(tick, below(ask * Decimal("0.01"), tick))]
-        sizes = [round(thin / ask, 8), Decimal(1_000_000)]
+    def quote(
+        self, market: str, bid: Decimal, ask: Decimal, thin: Decimal, tick: Decimal, offers: int = 1
+    ) -> None:
+        """Quote thin `offers` worth `thin` EUR each at the best prices, and a deep level a percent behind."""
+        bids = [bid] * offers + [below(bid * Decimal("0.99"), tick)]
+        asks = [ask] * offers + [ask + max(tick, below(ask * Decimal("0.01"), tick))]
+        sizes = [round(thin / ask, 8)] * offers + [Decimal(1_000_000)]
 
         def levels(prices: list[Decimal]) -> list[list[str]]:
             return [[f"{price:f}", f"{size:f}"] for price, size in zip(prices, sizes, strict=True)]
@@ -109,6 +111,8 @@ cents = st.decimals(Decimal(6), Decimal(5000), places=2)
     tick=st.none() | st.sampled_from(("0.00001", "0.0001", "0.001", "0.01")),
     old=st.booleans(),
     fee=st.sampled_from(("0", "0.0015", "0.0025")),
+    rounds=st.sampled_from(("order", "fill")),
+    offers=st.integers(1, 9),
 )
 def test_no_fill_is_worse_than_what_was_approved(
     exchange: Exchange,
@@ -123,11 +127,13 @@ def test_no_fill_is_worse_than_what_was_approved(
     tick: str | None,
     old: bool,
     fee: str,
+    rounds: str,
+    offers: int,
 ) -> None:
     """Whatever the book does between decision and order: price within collar and limit, EUR within."""
     reference = Decimal(PRICES[name])
     step = Decimal(tick) if tick else (Decimal(1) if reference > 1000 else Decimal("0.00001"))
-    exchange.command("/settings", taker_rate=fee)
+    exchange.command("/settings", taker_rate=fee, rounds=rounds)
     exchange.command(f"/markets/{name}", tick=f"{step:f}", price_precision=5 if old else None)
 
     bid = below(reference * (1 + drift), step)
@@ -148,7 +154,9 @@ def test_no_fill_is_worse_than_what_was_approved(
     if draft is None or any_failed(verdicts):
         return
 
-    exchange.quote(name, below(bid * (1 + moved), step), below(book.ask * (1 + moved), step), thin, step)
+    exchange.quote(
+        name, below(bid * (1 + moved), step), below(book.ask * (1 + moved), step), thin, step, offers
+    )
     base = name.split("-")[0]
     before = {symbol: exchange.balance(symbol) for symbol in ("EUR", base)}
     execution_id = uuid4()
@@ -165,12 +173,39 @@ def test_no_fill_is_worse_than_what_was_approved(
     for fill in outcome.order.fills:
         assert fill.price <= worst if side == "buy" else fill.price >= worst
     if side == "buy":
-        assert 0 <= spent <= eur
+        # The room is for orders that rest with 5 EUR at least; where smaller ones do, each may cost its cent.
+        beyond = max(0, len(outcome.order.fills) - 2 - int(eur // 5)) if rounds == "fill" else 0
+        assert 0 <= spent <= eur + beyond * Decimal("0.01")
         assert sold <= 0
     else:
         assert wish.amount is not None
         assert 0 <= sold <= wish.amount
-        assert -spent >= sold * worst * (1 - Decimal(fee)) - Decimal("0.01")
+        assert -spent >= sold * worst * (1 - Decimal(fee)) - Decimal("0.01") * max(
+            1, len(outcome.order.fills)
+        )
+
+
+@pytest.mark.parametrize("rounds", ["order", "fill"])
+@pytest.mark.parametrize(("eur", "fills"), [("6", 3), ("25", 7), ("40", 10), ("250", 10)])
+def test_a_buy_leaves_room_for_every_fill_that_is_rounded(
+    exchange: Exchange, eur: str, fills: int, rounds: str
+) -> None:
+    """All at its limit, with as many fills as it reckons with: it spends no cent more than was approved."""
+    price, step = Decimal(50_000), Decimal(1)
+    exchange.command("/settings", taker_rate="0.0025", rounds=rounds)
+    exchange.command("/markets/BTC-EUR", tick="1", price_precision=None)
+    exchange.quote("BTC-EUR", price - 10, price, Decimal(eur) / fills, step, fills)
+    listed, book = exchange.market_data.market("BTC-EUR"), exchange.market_data.book_top("BTC-EUR")
+    draft = draft_order(Wish("BTC-EUR", "buy", None, Decimal(eur), price, price), listed, book, Decimal(1))
+    assert draft is not None
+    before, execution_id = exchange.balance("EUR"), uuid4()
+    answer = exchange.trade.place(
+        order_body(draft, execution_id, OPERATOR), timestamp_ms=NOW_MS, window_ms=5000
+    )
+    outcome = classify(answer, execution_id, "BTC-EUR", "buy")
+    assert isinstance(outcome, Placed)
+    assert (len(outcome.order.fills), outcome.order.filled_amount) == (fills, draft.amount)
+    assert before - exchange.balance("EUR") <= Decimal(eur)
 
 
 def facts_read_at(facts: MarketFacts) -> float:

@@ -131,6 +131,7 @@ class Schedule:
         exchange.clock.set_offset(off_ms + random.randint(-1200, 1200))
         exchange.settings.settle_after_ms = random.choice((0, 0, 5_000, 300_000))
         exchange.settings.words = random.choice(("new", "old"))
+        exchange.settings.rounds = random.choice(("order", "fill"))
         self.people.set_controls(**self._ceilings())
         self.owners = [self.people.owner(self._policy()) for _ in range(random.randint(2, 4))]
         self.functions.clean_up()
