@@ -176,13 +176,29 @@ create index jobs_by_user on public.scan_jobs (user_id);
 create index due_jobs on public.scan_jobs (next_run_at, id) where enabled;
 create index held_locks on public.scan_jobs (lock_expires_at) where lock_expires_at is not null;
 
+create function interlock.job_begins_anew() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    new.consecutive_failures := 0;
+    new.last_error := null;
+    return new;
+end
+$$;
+comment on function interlock.job_begins_anew() is
+    'Trigger: a job that is switched on again, by whomever, has its ten tries again.';
+
+create trigger switched_on_it_begins_anew
+before update of enabled on public.scan_jobs
+for each row when (new.enabled and not old.enabled) execute function interlock.job_begins_anew();
+
 comment on table public.scan_jobs is
     'One scheduled scan an owner: when it runs next, which worker holds it, and what went wrong last. Made by schedule_scan.';
 comment on column public.scan_jobs.id is 'Made here.';
 comment on column public.scan_jobs.user_id is 'The owner it scans for.';
 comment on column public.scan_jobs.policy is 'The policy as phase 1 had it. Nothing reads it: the one that counts is in trading_policies.';
 comment on column public.scan_jobs.status is 'The status as phase 1 had it. Nothing reads it: enabled is what counts.';
-comment on column public.scan_jobs.enabled is 'Switched by schedule_scan; off after ten failures in a row.';
+comment on column public.scan_jobs.enabled is 'Switched by schedule_scan, or here; off after ten failures in a row. Switched on again, the count begins anew.';
 comment on column public.scan_jobs.next_run_at is 'Due from this time on.';
 comment on column public.scan_jobs.last_run_at is 'When a scan last finished.';
 comment on column public.scan_jobs.locked_at is 'When a worker took the job.';

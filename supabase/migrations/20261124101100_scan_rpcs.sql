@@ -89,19 +89,20 @@ begin
                 and policy.user_id = job.user_id
                 and 'HALTED' not in (v_state, policy.trading_state)
             returning
-                job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, job.consecutive_failures,
-                policy.policy, policy.policy_hash
+                job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, policy.policy, policy.policy_hash,
+                -- Only a crash that this claim has counted switches a job off here.
+                coalesce(v_lost ? job.id::text, false) and job.consecutive_failures >= c_most_failures as crashed_too_often
         ),
         leased as (
             select
                 taken.id, taken.user_id, taken.lock_token, taken.lock_expires_at, taken.next_run_at as due_at,
                 taken.policy, taken.policy_hash, v_lost ->> taken.id::text as lost_worker
             from taken
-            where taken.consecutive_failures < c_most_failures
+            where not taken.crashed_too_often
         )
         select
             array(select taken.id from taken),
-            array(select taken.id from taken where taken.consecutive_failures >= c_most_failures),
+            array(select taken.id from taken where taken.crashed_too_often),
             (select to_jsonb(array_agg(leased order by leased.due_at, leased.id)) from leased)
         into v_taken, v_disabled, v_leased;
         v_jobs := coalesce(v_jobs || v_leased, v_leased, v_jobs);

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.database.acts import at_once, many_due
+from tests.database.acts import at_once, background, many_due, until_it_waits
 from tests.database.harness import POLICY, Caller, Refused, TestDatabase
 
 _LEASE = timedelta(minutes=2)
@@ -247,6 +247,56 @@ def test_ten_failures_in_a_row_disable_a_job_visibly(
     again = db.as_user(owner).call("schedule_scan")
     assert (again["enabled"], again["consecutive_failures"], again["last_error"]) == (True, "0", None)
     assert _lease(service)["id"] == job["id"]
+
+
+@pytest.mark.parametrize("failures", [10, 3])
+def test_a_job_that_is_switched_on_by_hand_is_scanned_and_begins_without_failures(
+    db: TestDatabase, service: Caller, owner: UUID, failures: int
+) -> None:
+    """In the dashboard as by schedule_scan: whoever claims it next gets it, and it has ten tries again."""
+    db.do(
+        "update public.scan_jobs set enabled = false, consecutive_failures = %s, last_error = 'broken'",
+        failures,
+    )
+
+    db.do("update public.scan_jobs set enabled = true")
+
+    job = _job(db, owner)
+    assert (job["consecutive_failures"], job["last_error"]) == (0, None)
+    leased = _lease(service)
+    assert leased["id"] == job["id"]
+    _finish(service, leased, "failed", p_reason="no answer")
+    job = _job(db, owner)
+    assert (job["enabled"], job["consecutive_failures"]) == (True, 1)
+
+
+def test_what_a_claim_locks_it_hands_out_or_switches_off(
+    db: TestDatabase, service: Caller, owner: UUID
+) -> None:
+    """However many failures somebody wrote into an enabled job: no lock is left that nobody holds."""
+    db.do("update public.scan_jobs set consecutive_failures = 10")
+
+    leased = _lease(service)
+
+    assert _finish(service, leased)["outcome"] == "finished"
+    job = _job(db, owner)
+    assert (job["enabled"], job["consecutive_failures"], job["locked_by"]) == (True, 0, None)
+
+
+def test_two_calls_that_switch_a_scan_make_one_job(db: TestDatabase) -> None:
+    """The second waits for the first and finds its job, whether it is switched on or off."""
+    for enabled in (True, False):
+        owner = db.owner()
+        first, second = db.as_user(owner), db.as_user(owner)
+        first.connection.execute("begin")
+        made = first.call("schedule_scan", p_enabled=enabled)
+
+        with background(partial(second.call, "schedule_scan", p_enabled=enabled)) as switching:
+            until_it_waits(db, second, switching)
+            first.connection.execute("commit")
+            assert switching.result()["id"] == made["id"]
+
+        assert db.one("select count(*) from public.scan_jobs where user_id = %s", owner) == 1
 
 
 def test_the_outcome_decides_when_a_job_runs_next_and_what_counts_as_a_failure(
