@@ -28,6 +28,10 @@ PHASE_1_ACCESS = """
     grant all on public.trade_proposals to authenticated, service_role;
     grant select (user_id, policy), insert on public.scan_jobs to authenticated with grant option;
     grant select on public.scan_jobs to public;
+    create function public.own_report() returns bigint language sql stable return 1;
+    create function public.own_report(of_whom text) returns text language sql stable return of_whom;
+    revoke execute on function public.own_report(text) from public, authenticated, service_role;
+    grant execute on function public.own_report(text) to anon;
 """
 
 
@@ -137,6 +141,14 @@ def _until_it_waits(database: TestDatabase, rollback: Future[None]) -> None:
     ):
         assert not rollback.done(), "it did not wait"
         sleep(0.01)
+
+
+def test_the_projects_own_functions_keep_who_may_call_them(lived: Lived) -> None:
+    """An upgrade closes what it makes itself, and touches no function that was there before."""
+    own = {name for name in lived.phase_1_schema if name[0] == "function"}
+    assert len(own) == 2
+    schema = lived.project.look().schema
+    assert {name: schema[name] for name in own} == {name: lived.phase_1_schema[name] for name in own}
 
 
 def test_the_schema_of_phase_1_is_back(lived: Lived) -> None:
