@@ -2,5 +2,5 @@
 
 main → tick (claim, side by side) → scan (one job: look, ask, decide, finish) → ask (budget and model).
 `reader` is the exchange as the jobs of one tick share it, `model` and `transport` lead to the model, and
-the pure parts are `indicators`, `market`, `question`, `answer` and `sizing`.
+the pure parts are `indicators`, `market`, `question`, `answer`, `rationale` and `sizing`.
 """

@@ -3,7 +3,7 @@
 Pure. The schema that is sent and the validation of what comes back are one pydantic class, made for the
 markets that were asked about. Whatever a server or a model puts into the answer, nothing but these five
 fields, in plain notation and within bounds, gets past this module; asset, reference price, expiry, policy and
-overrides are not among them.
+overrides are not among them. The reason passes as `rationale` lets it.
 """
 
 import json
@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from functions.scan_tick.rationale import fit_to_show
+
 LONGEST_CONTENT = 8_192
-LONGEST_RATIONALE = 1_200
 LONGEST_NUMBER = 24
 MOST_TOKENS = 10_000_000
 """A call cannot have used more; a report beyond it is not believed and not stored."""
@@ -43,8 +44,6 @@ class Refused(StrEnum):
     WRONG_VALUE = "WRONG_VALUE"
     MARKET_NOT_ASKED = "MARKET_NOT_ASKED"
     TRADE_INCOMPLETE = "TRADE_INCOMPLETE"
-    RATIONALE_NOT_PLAIN = "RATIONALE_NOT_PLAIN"
-    RATIONALE_NOT_ENGLISH = "RATIONALE_NOT_ENGLISH"
 
 
 FINAL = frozenset({Refused.REFUSED_BY_MODEL, Refused.FILTERED, Refused.TRUNCATED, Refused.NOT_A_COMPLETION})
@@ -194,7 +193,7 @@ def read_decision(content: str, markets: Sequence[str]) -> Hold | Trade | BadAns
         decision = _decision_about(tuple(markets)).model_validate(fields)
     except ValidationError as error:
         return _what_is_wrong(error)
-    return _bad_rationale(decision.rationale) or _decided(decision)
+    return _decided(decision)
 
 
 def _content(choices: Sequence[_Choice]) -> str | BadAnswer:
@@ -227,7 +226,7 @@ def _count(reported: object) -> int | None:
 
 
 def _decided(decision: _Decision) -> Hold | Trade | BadAnswer:
-    rationale = " ".join(decision.rationale.split())
+    rationale = fit_to_show(decision.rationale)
     if decision.action == "hold":
         return Hold(decision.confidence, rationale)
     if decision.market is None or not decision.amount_eur:
@@ -245,40 +244,6 @@ def _what_is_wrong(error: ValidationError) -> BadAnswer:
     if where == "market":
         return BadAnswer(Refused.MARKET_NOT_ASKED, "market is not one of those asked about")
     return BadAnswer(Refused.WRONG_VALUE, f"{where} has a wrong type or a value out of range")
-
-
-_TYPOGRAPHY = "–—‘’“”…€±×≈≤≥→"
-_NOT_PLAIN = re.compile(f"[^\\n -~{_TYPOGRAPHY}]")
-_NOT_A_RATIONALE = re.compile(
-    r"://|www\.|<[a-z/!]|[`{}]|\bsk-|\boverrid|\bapprov|\bignore\b|\bdisregard|\bsystem prompt|\bpassword",
-    re.IGNORECASE,
-)
-_ENGLISH_WORDS = (
-    "above and are because below between both but by clearly despite each "
-    "enough falling favour favours from has holds its near nor not than "
-    "that the there this though today which while with within without "
-)
-_ENGLISH = frozenset(_ENGLISH_WORDS.split())
-_WORDS_WITHOUT_ENGLISH = 5
-
-
-def _bad_rationale(rationale: str) -> BadAnswer | None:
-    """A rationale is what a person decides by: it must be readable, plain, and no instruction.
-
-    English is recognised by its commonest words, which is no language detector: it turns away prose in
-    another language, and a few bare numbers pass.
-    """
-    if not rationale.strip() or len(rationale) > LONGEST_RATIONALE:
-        return BadAnswer(
-            Refused.WRONG_VALUE, f"rationale is empty or longer than {LONGEST_RATIONALE} characters"
-        )
-    words = re.findall(r"[^\W\d_]+", rationale.lower())
-    foreign = any(not letter.isascii() for word in words for letter in word)
-    if foreign or (len(words) > _WORDS_WITHOUT_ENGLISH and _ENGLISH.isdisjoint(words)):
-        return BadAnswer(Refused.RATIONALE_NOT_ENGLISH, "rationale is not in English")
-    if _NOT_PLAIN.search(rationale) or _NOT_A_RATIONALE.search(rationale):
-        return BadAnswer(Refused.RATIONALE_NOT_PLAIN, "rationale holds a link, markup, or an instruction")
-    return None
 
 
 class _NotPlainError(ValueError):

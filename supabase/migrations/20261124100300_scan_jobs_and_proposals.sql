@@ -374,7 +374,7 @@ comment on column public.trade_proposals.amount_quote is 'For a buy: the most EU
 comment on column public.trade_proposals.limit_price is 'For a limit order: its price in EUR.';
 comment on column public.trade_proposals.reference_price is 'The price in EUR that the scan read: best ask for a buy, best bid for a sell. The collar is measured from it.';
 comment on column public.trade_proposals.confidence is 'The model''s own confidence, 0 to 100.';
-comment on column public.trade_proposals.rationale is 'The model''s words. They decide nothing.';
+comment on column public.trade_proposals.rationale is 'The model''s words in plain spaces and hyphens, or that they were not fit to show: a link, markup, controls. They decide nothing.';
 comment on column public.trade_proposals.status is
     'PENDING until it is approved, declined or expired; EXECUTING while its order''s fate is open; EXECUTED; FAILED when no order came of it.';
 comment on column public.trade_proposals.expires_at is 'From this time on it cannot be approved.';
