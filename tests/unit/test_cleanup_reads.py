@@ -41,6 +41,13 @@ class TestCompleteReads:
         fake.end_is_inclusive = inclusive
         assert set(read(fake)) == {f"order-{n}" for n in range(1, 1502)}
 
+    @pytest.mark.parametrize("inclusive", [True, False])
+    def test_orders_of_the_millisecond_at_which_a_page_ends_are_read(self, inclusive: bool) -> None:
+        """A page ends between two orders of a millisecond: neither is lost, however bounds are meant."""
+        fake = FakeExchange([order(n, created=NOW_MS - n // 2) for n in range(2, 1502)], page=501)
+        fake.end_is_inclusive = inclusive
+        assert set(read(fake)) == {f"order-{n}" for n in range(2, 1502)}
+
     def test_orders_of_one_millisecond_are_read_by_id(self) -> None:
         """More orders in a millisecond than fit on a page are read on by id."""
         fake = FakeExchange([order(n, created=NOW_MS - 5) for n in range(1, 2502)])
