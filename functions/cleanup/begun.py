@@ -36,6 +36,8 @@ class WatchedMarket(_Answer):
 
     market: str
     read_from_ms: Annotated[int, Field(ge=0)]
+    holds_back: bool
+    """Does live trading wait for it?"""
     expected: frozenset[str] = frozenset()
     """Ids of known orders of ours in that time: a read that does not show them is none."""
 

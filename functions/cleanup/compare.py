@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,20 @@ from typing import Any
 from functions.cleanup.begun import WatchedMarket
 from functions.cleanup.exchange import EnoughAsked, Exchange
 from functions.cleanup.pages import every_order
-from functions.cleanup.summary import Compared, MarketSummary, Summary
+from functions.cleanup.summary import UNREAD, Compared, MarketSummary, Summary
 from shared.database import Database
-from shared.errors import ExchangeError
+from shared.errors import ExchangeError, ExchangeRefused
 from shared.events import Event
 from shared.log import log
+
+_REFUSED = (400, 404)
+"""The market itself: what concerns the key or the rate limit is answered with another status."""
+
+_WHY = {
+    "REFUSED": "the exchange refuses it",
+    "UNREADABLE": "its orders could not be read completely",
+    "BLIND": "its list does not show an order that is known to be ours",
+}
 
 MOST_AT_ONCE = 200
 """Orders that one call hands over: a busy day is compared piece by piece, in bounded time and memory."""
@@ -31,8 +40,10 @@ def compare(
 
     `read_started_at` is the database's time before the first read. The exchange is read first and the
     approvals after: claims commit before orders leave, so an order without one is proof and not lag. A market
-    that cannot be read completely, or whose read does not show an order that is known, keeps its mark.
+    that cannot be read completely, or whose read does not show an order that is known, keeps its mark, and
+    the database is told why.
     """
+    named = {watched.market for watched in markets if not watched.holds_back}
     for watched in markets:
         told = MarketSummary(watched.market)
         summary.markets.append(told)
@@ -44,6 +55,32 @@ def compare(
         except EnoughAsked as enough:
             told.outcome = Compared.NOT_ASKED
             log(Event.RATE_LIMIT_HEEDED, str(enough), market=watched.market)
+    _report(named, database, summary)
+
+
+def _report(named: Set[str], database: Database, summary: Summary) -> None:
+    """Say which markets were not read, and why, and alarm of those of which a person should hear now.
+
+    What owners merely name is asked for less often from then on. So nothing is said of it when it may have
+    been the exchange that could not be read at all.
+    """
+    outcomes = {told.market: told.outcome for told in summary.markets}
+    readable = Compared.COMPARED in outcomes.values()
+    unread = {
+        market: outcome.name
+        for market, outcome in outcomes.items()
+        if outcome is Compared.REFUSED or (outcome in UNREAD and (readable or market not in named))
+    }
+    if not unread:
+        return
+    with summary.apart("report_unread_markets"):
+        for told in database.call("report_unread_markets", p_unread=unread)["told"]:
+            stops = (
+                "live trading stops 15 minutes after its last comparison"
+                if told["holds_back"]
+                else "it holds nothing back"
+            )
+            summary.alarm(f"{told['market']} is not compared: {_WHY[told['why']]}; {stops}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +134,8 @@ def _compare_one(comparison: _Comparison, exchange: Exchange) -> Compared:
                 ours = {}
     except ExchangeError as error:
         log(Event.MARKET_UNREADABLE, str(error), market=watched.market)
-        return Compared.UNREADABLE
+        refused = isinstance(error, ExchangeRefused) and error.http_status in _REFUSED
+        return Compared.REFUSED if refused else Compared.UNREADABLE
     told.ours += len(ours)
     comparison.hand_over(ours, complete=not missing)
     if missing:

@@ -33,10 +33,14 @@ class Compared(StrEnum):
     """What the comparison of one market came to."""
 
     COMPARED = "compared"
+    REFUSED = "refused"
     UNREADABLE = "unreadable"
     BLIND = "blind"
     FAILED = "failed"
     NOT_ASKED = "not_asked"
+
+
+UNREAD = (Compared.REFUSED, Compared.UNREADABLE, Compared.BLIND)
 
 
 @dataclass(slots=True)
@@ -157,10 +161,16 @@ class Summary:
 
     def _comparison(self) -> str:
         compared = [market for market in self.markets if market.outcome is Compared.COMPARED]
+        unread = "".join(
+            f"; {outcome.value}: {', '.join(names)}"
+            for outcome in UNREAD
+            if (names := [market.market for market in self.markets if market.outcome is outcome])
+        )
         if not compared:
-            return f"no orders compared (exchange: {self.exchange})"
+            return f"no orders compared (exchange: {self.exchange}{unread})"
         intruders = sum(market.intruders for market in compared)
-        return f"{len(compared)} of {_count(len(self.markets), 'market')} compared, " + (
+        whole = f"{len(compared)} of {_count(len(self.markets), 'market')} compared"
+        return f"{whole}{f' ({unread[2:]})' if unread else ''}, " + (
             "every order explained" if not intruders else f"{_count(intruders, 'order')} WITHOUT AN APPROVAL"
         )
 

@@ -1,6 +1,6 @@
 -- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
 -- Objects: interlock.change_holds_a_gate, user_is_fixed, names_reason, reasons, controls_are_versioned,
---          policies_are_versioned, owner_leaves, ask_for_the_gate, halt and their triggers; interlock.market_marks.
+--          policies_are_versioned, owner_leaves, ask_for_the_gate, halt and their triggers; interlock.market_marks, holds_back, may_be_asked, allowed_markets.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
 set local lock_timeout = '5s';
@@ -191,7 +191,9 @@ create table interlock.market_marks (
     watched_since timestamptz not null,
     first_read_at timestamptz,
     asked_at timestamptz,
-    traded boolean not null default false
+    traded boolean not null default false,
+    unread text,
+    constraint unread_is_known check (unread in ('REFUSED', 'UNREADABLE', 'BLIND'))
 );
 comment on table interlock.market_marks is
     'Up to which time the orders of a market were completely read and compared. A mark moves only after a complete read.';
@@ -201,10 +203,43 @@ comment on column interlock.market_marks.first_read_at is
     'When it was first read completely. Until then, and while no execution traded it, it holds nothing back: a market that an owner misspelled must not stop the others.';
 comment on column interlock.market_marks.traded is 'Did an execution ever claim an order in it?';
 comment on column interlock.market_marks.watched_since is 'When the market was first watched.';
-comment on column interlock.market_marks.asked_at is 'When a run set out to read it; empty when no read is under way.';
+comment on column interlock.market_marks.asked_at is 'When a run last set out to read it; empty once it was read completely.';
+comment on column interlock.market_marks.unread is
+    'Why the last run that set out to read it did not: the exchange REFUSED the market, its lists were UNREADABLE, or BLIND to an order that is known. Empty once it was read completely.';
 
 create function interlock.holds_back(p_mark interlock.market_marks) returns boolean
 language sql immutable parallel safe set search_path = ''
-as $$ select p_mark.traded or p_mark.first_read_at is not null $$;
+as $$
+    select p_mark.traded or (p_mark.first_read_at is not null and p_mark.unread is distinct from 'REFUSED')
+$$;
 comment on function interlock.holds_back(interlock.market_marks) is
-    'Does live trading wait for the comparison of this market?';
+    'Does live trading wait for the comparison of this market? For one that was traded, always; for one that was only read, while the exchange has it.';
+
+create function interlock.may_be_asked(p_mark interlock.market_marks, p_now timestamptz) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$
+    select coalesce(
+        p_mark.asked_at not between
+            p_now - case
+                when p_mark.unread is null or interlock.holds_back(p_mark) then interval '40 seconds'
+                else interval '1 hour'
+            end
+            -- Of a run at the same time, the clock may have been read a moment later; but a clock that was set back must
+            -- not keep a market from being read.
+            and p_now + interval '10 seconds',
+        true
+    )
+$$;
+comment on function interlock.may_be_asked(interlock.market_marks, timestamptz) is
+    'May a run set out to read this market? While another one may be reading it, no; and what the exchange does not have is asked for once an hour, whoever lists it.';
+
+create function interlock.allowed_markets() returns setof text
+language sql stable set search_path = ''
+as $$
+    select distinct item.value
+    from public.trading_policies as policy
+    join public.trading_owners as owner on owner.user_id = policy.user_id
+    cross join jsonb_array_elements_text(policy.policy -> 'allowlist') as item
+    where item.value like '%-EUR'
+$$;
+comment on function interlock.allowed_markets() is 'The markets that owners'' policies name today.';

@@ -170,7 +170,7 @@ begin
     begin
         perform set_config('lock_timeout', '300ms', true);
         perform pg_advisory_xact_lock_shared(interlock.lock_class('user gate'), hashtext(p_user_id::text));
-        perform set_config('lock_timeout', '900ms', true);
+        perform set_config('lock_timeout', '800ms', true);
         perform pg_advisory_xact_lock(interlock.lock_class('user claims'), hashtext(p_user_id::text));
         perform set_config('lock_timeout', '100ms', true);
         perform from public.trade_proposals as proposal where proposal.id = p_proposal_id for update;
@@ -228,6 +228,20 @@ begin
         raise sqlstate 'PT400' using message = 'REQUEST_DOES_NOT_FIT', detail = v_misfit;
     end if;
 
+    -- From its first execution on, a market's orders are compared, whatever the allowlist says later. A run that compares
+    -- it holds its mark: only the first claim in it may have to wait for that, and not for long.
+    if not exists (select from interlock.market_marks as mark where mark.market = v_proposal.market and mark.traded) then
+        begin
+            perform set_config('lock_timeout', '100ms', true);
+            insert into interlock.market_marks as mark (market, read_to, watched_since, traded)
+            values (v_proposal.market, v_now - interval '24 hours', v_now, true)
+            on conflict (market) do update set traded = true where not mark.traded;
+        exception
+            when lock_not_available or deadlock_detected then
+                return jsonb_build_object('outcome', 'busy', 'execution', null, 'checks', '[]'::jsonb);
+        end;
+    end if;
+
     insert into public.trade_executions (
         id, user_id, proposal_id, idempotency_key, attempt_id, status, mode, operator_id, trade_key_fingerprint,
         exchange_url, market, side, order_value, policy_hash, policy_snapshot, checks, override_cooldown, override_anti_flip,
@@ -246,10 +260,6 @@ begin
         case p_mode when 'live' then v_now + make_interval(secs => p_access_window_ms / 1000.0) end
     )
     returning * into v_execution;
-    -- From its first execution on, a market's orders are compared, whatever the allowlist says later.
-    insert into interlock.market_marks as mark (market, read_to, watched_since, traded)
-    values (v_execution.market, v_now - interval '24 hours', v_now, true)
-    on conflict (market) do update set traded = true where not mark.traded;
     update public.trade_proposals
     set
         status = interlock.proposal_status_for(v_execution.status),

@@ -1,6 +1,6 @@
 -- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
 -- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation,
---          announce_cancel, alarm_overdue_executions, record_absence, compare_orders, stop_watching, halt_failing_owners,
+--          announce_cancel, alarm_overdue_executions, report_unread_markets, record_absence, compare_orders, stop_watching, halt_failing_owners,
 --          seal_audit_events, verify_audit_chain, settle_by_hand; interlock.absence_rounds.
 -- All are definer: the secret key may call them and writes no table by itself.
 
@@ -101,7 +101,8 @@ language plpgsql volatile security definer set search_path = '' set timezone = '
 as $$
 declare
     c_lease constant interval := '60 seconds';
-    c_read_under_way constant interval := '40 seconds';
+    c_asked_anew constant interval := '1 hour';
+    c_named_a_run constant integer := 20;
     c_overlap constant interval := '10 minutes';
     c_surely_listed constant interval := '60 seconds';
     v_now timestamptz := interlock.clock();
@@ -124,15 +125,21 @@ begin
         and p_trade_key_fingerprint is not distinct from v_controls.trade_key_fingerprint
         and v_controls.operator_id is not null and v_controls.trade_key_fingerprint is not null;
 
+    -- A market that no policy names any more goes, unless it was traded or read: it can hold no order of ours.
+    delete from interlock.market_marks
+    where market in (
+        select gone.market
+        from interlock.market_marks as gone
+        where not gone.traded
+            and (gone.first_read_at is null or gone.unread = 'REFUSED')
+            -- Whoever names it again within the hour has it asked for no sooner.
+            and coalesce(gone.asked_at not between v_now - c_asked_anew and v_now, true)
+            and gone.market not in (select interlock.allowed_markets())
+        for update skip locked
+    );
     insert into interlock.market_marks (market, read_to, watched_since)
-    select distinct watched.market, v_now - interval '24 hours', v_now
-    from (
-        select item.value as market
-        from public.trading_policies as policy
-        join public.trading_owners as owner on owner.user_id = policy.user_id
-        cross join jsonb_array_elements_text(policy.policy -> 'allowlist') as item
-        where item.value like '%-EUR'
-    ) as watched
+    select watched.market, v_now - interval '24 hours', v_now
+    from interlock.allowed_markets() as watched (market)
     order by watched.market -- runs that overlap wait for each other in one order
     on conflict (market) do nothing;
 
@@ -158,26 +165,38 @@ begin
     into v_executions
     from taken;
 
-    -- Of runs that overlap, one compares; a run that may not compare keeps no other from it.
-    with asked as (
+    -- Of runs that overlap, one compares; a run that may not compare keeps no other from it. What holds live trading back
+    -- comes first and whole; of what owners name beside it, so much a run that it cannot use up what a run may ask.
+    with holding as materialized (
+        select due.market
+        from interlock.market_marks as due
+        where p_mode = 'live' and v_controls.mode = 'live' and v_account_matches
+            and interlock.holds_back(due)
+            and due.read_to < v_now - interval '20 seconds'
+            and interlock.may_be_asked(due, v_now)
+        for update skip locked
+    ),
+    named as materialized (
+        select due.market
+        from interlock.market_marks as due
+        where p_mode = 'live' and v_controls.mode = 'live' and v_account_matches
+            and not interlock.holds_back(due)
+            and interlock.may_be_asked(due, v_now)
+        order by due.watched_since, due.market
+        limit c_named_a_run
+        for update skip locked
+    ),
+    asked as (
         update interlock.market_marks as mark
         set asked_at = v_now
-        where mark.market in (
-            select due.market
-            from interlock.market_marks as due
-            where p_mode = 'live' and v_controls.mode = 'live' and v_account_matches
-                and due.read_to < v_now - interval '20 seconds'
-                -- Of a run at the same time, the clock may have been read a moment later; but a clock that was set
-                -- back must not keep a market from being read.
-                and coalesce(due.asked_at not between v_now - c_read_under_way and v_now + interval '10 seconds', true)
-            for update skip locked
-        )
-        returning mark.market, mark.read_to
+        where mark.market in (select holding.market from holding union all select named.market from named)
+        returning mark.market, mark.read_to, interlock.holds_back(mark) as holds_back
     )
     select coalesce(
         jsonb_agg(
             jsonb_build_object(
                 'market', asked.market,
+                'holds_back', asked.holds_back,
                 'read_from_ms', floor(extract(epoch from asked.read_to - c_overlap) * 1000)::bigint::text,
                 'expected', (
                     select coalesce(jsonb_agg(known.exchange_order_id), '[]')
@@ -197,7 +216,7 @@ begin
                     ) as known
                 )
             )
-            order by asked.read_to, asked.market
+            order by asked.holds_back desc, asked.read_to, asked.market
         ),
         '[]'
     )
@@ -354,6 +373,58 @@ $$;
 comment on function public.alarm_overdue_executions() is
     'Live executions whose fate is open for more than 10 minutes, each once in 6 hours and in the audit, whether or not the exchange can be asked: somebody has to be told. Beside them how many are unsettled or UNKNOWN, how old the oldest is, and how old the comparison; that it became too old for live trading is in the audit as well.';
 
+create function public.report_unread_markets(p_unread jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    c_told_anew constant interval := '6 hours';
+    v_now timestamptz := interlock.clock();
+    v_mark interlock.market_marks;
+    v_told jsonb := '[]';
+    v_named_told boolean;
+begin
+    if jsonb_typeof(p_unread) is distinct from 'object' or exists (
+        select from jsonb_each(p_unread) as item
+        where jsonb_typeof(item.value) <> 'string' or item.value #>> '{}' not in ('REFUSED', 'UNREADABLE', 'BLIND')
+    ) then
+        raise sqlstate 'PT400' using
+            message = 'INVALID_REPORT', detail = 'A report says of each market whether it was REFUSED, UNREADABLE or BLIND.';
+    end if;
+    perform interlock.act_as('cleanup');
+    v_named_told := exists (
+        select from public.audit_events as event
+        where event.event = 'MARKET_UNREAD' and event.at > v_now - c_told_anew and event.detail -> 'holds_back' = 'false'
+    );
+    for v_mark in
+        with reported as (
+            update interlock.market_marks as mark
+            set unread = item.value
+            from jsonb_each_text(p_unread) as item
+            where mark.market = item.key
+            returning mark.*
+        )
+        select reported.* from reported order by reported.traded desc, reported.market
+    loop
+        -- Of what only owners name, one report in that time is told: they could name something else every minute.
+        continue when case
+            when interlock.holds_back(v_mark) then exists (
+                select from public.audit_events as event
+                where event.event = 'MARKET_UNREAD' and event.at > v_now - c_told_anew
+                    and event.detail ->> 'market' = v_mark.market
+            )
+            else v_named_told
+        end;
+        perform interlock.write_audit('MARKET_UNREAD', null, null, null, jsonb_build_object(
+            'market', v_mark.market, 'why', v_mark.unread, 'holds_back', interlock.holds_back(v_mark)));
+        v_told := v_told || jsonb_build_object(
+            'market', v_mark.market, 'why', v_mark.unread, 'holds_back', interlock.holds_back(v_mark));
+    end loop;
+    return jsonb_build_object('told', v_told);
+end
+$$;
+comment on function public.report_unread_markets(jsonb) is
+    'What a run set out to read and could not, and why. told are those of which a person should hear now: each once in 6 hours, and of those that hold nothing back, what one report names. They are in the audit as MARKET_UNREAD.';
+
 create table interlock.absence_rounds (
     execution_id uuid primary key references public.trade_executions (id) on delete restrict,
     ended_ms bigint not null,
@@ -447,7 +518,7 @@ comment on function public.record_absence(uuid, text, text, text, timestamptz, b
     'One complete round of reads that did not find an execution''s order. Two rounds at least 30 s apart on both clocks, begun after the window and a minute, with the key and at the exchange of the claim, within a day, conclude NOT_PLACED. Anything less concludes nothing.';
 
 create function public.stop_watching(p_market text, p_who text, p_reason text) returns jsonb
-language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
 as $$
 begin
     if coalesce(length(trim(p_who)), 0) = 0 or coalesce(length(trim(p_reason)), 0) = 0
@@ -457,11 +528,9 @@ begin
             detail = 'Whoever stops watching a market says who they are and why, in at most 200 and 1000 characters.';
     end if;
     perform interlock.act_as('operator');
-    if exists (
-        select from public.trading_policies as policy
-        join public.trading_owners as owner on owner.user_id = policy.user_id
-        where policy.policy -> 'allowlist' ? p_market
-    ) or exists (
+    -- GUARD: gate before the check, or a claim that is open could trade the market after it.
+    perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
+    if p_market in (select interlock.allowed_markets()) or exists (
         select from public.trade_executions as execution
         where execution.market = p_market
             and execution.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
@@ -704,7 +773,8 @@ begin
         set
             read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0))),
             first_read_at = coalesce(first_read_at, v_now),
-            asked_at = null
+            asked_at = null,
+            unread = null
         where market = p_market;
         update public.trading_controls
         set reconciled_at = (

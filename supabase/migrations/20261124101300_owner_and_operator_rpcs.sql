@@ -1,5 +1,5 @@
 -- Purpose: what owners do with their own token, and the operator with the secret key; the status an owner reads.
--- Objects: public.set_trading_policy, set_trading_state, schedule_scan, decline_proposal (owners);
+-- Objects: interlock.policy_warnings; public.set_trading_policy, set_trading_state, schedule_scan, decline_proposal (owners);
 --          halt_trading, set_trading_controls, get_execution_status (service_role).
 
 set local lock_timeout = '5s';
@@ -23,6 +23,54 @@ language sql stable set search_path = ''
 as $$ select interlock.row_json(to_jsonb(p_policy)) $$;
 comment on function interlock.own_policy_json(public.trading_policies) is 'A policy row as RPCs answer it.';
 
+create function interlock.policy_warnings(p_policy jsonb) returns jsonb
+language sql stable set search_path = ''
+as $$
+    with named as (
+        select
+            item.value as market,
+            case
+                when item.value not like '%-EUR' then 'QUOTE_NOT_EUR'
+                when mark.unread = 'REFUSED' then 'MARKET_REFUSED'
+                when mark.traded or mark.first_read_at is not null or controls.mode <> 'live' then null
+                else 'MARKET_NEVER_SEEN'
+            end as code
+        from jsonb_array_elements_text(p_policy -> 'allowlist') as item
+        cross join public.trading_controls as controls
+        left join interlock.market_marks as mark on mark.market = item.value
+    ),
+    warned as (
+        select named.code, array_agg(named.market order by named.market) as markets
+        from named
+        where named.code is not null
+        group by named.code
+        union all
+        select 'ALLOWLIST_EMPTY', '{}'
+        where p_policy -> 'allowlist' = '[]'
+    )
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'code', warned.code,
+                'markets', warned.markets,
+                'sentence', case warned.code
+                    when 'ALLOWLIST_EMPTY' then 'No market is allowed: nothing may trade.'
+                    else array_to_string(warned.markets, ', ') || case warned.code
+                        when 'QUOTE_NOT_EUR' then ': only markets in EUR are traded.'
+                        when 'MARKET_REFUSED' then ': the exchange refuses it. Is the name right?'
+                        else ': not seen at the exchange so far. Is the name right?'
+                    end
+                end
+            )
+            order by warned.code
+        ),
+        '[]'
+    )
+    from warned
+$$;
+comment on function interlock.policy_warnings(jsonb) is
+    'What an owner should look at in a policy that is valid: each with a code, the markets it is about, and a sentence. What was never seen is known in live mode alone: only there orders are compared.';
+
 create function public.set_trading_policy(p_policy jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
@@ -41,11 +89,11 @@ begin
     on conflict (user_id) do update set policy = excluded.policy
     where policy.policy is distinct from excluded.policy;
     select * into v_row from public.trading_policies as policy where policy.user_id = v_user_id;
-    return interlock.own_policy_json(v_row);
+    return interlock.own_policy_json(v_row) || jsonb_build_object('warnings', interlock.policy_warnings(v_row.policy));
 end
 $$;
 comment on function public.set_trading_policy(jsonb) is
-    'An owner sets their own policy; missing fields take their defaults, a wrong one is named. Definer: owners write no table themselves. A claim never straddles the change.';
+    'An owner sets their own policy; missing fields take their defaults, a wrong one is named, and warnings tell of markets that may be misspelled. Definer: owners write no table themselves. A claim never straddles the change.';
 
 create function public.set_trading_state(p_state text, p_version bigint default null) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'

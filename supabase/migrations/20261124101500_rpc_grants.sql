@@ -27,6 +27,7 @@ declare
         'public.release_reconciliation(uuid, text)',
         'public.announce_cancel(uuid, text)',
         'public.alarm_overdue_executions()',
+        'public.report_unread_markets(jsonb)',
         'public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint)',
         'public.halt_failing_owners()',
         'public.stop_watching(text, text, text)',

@@ -109,7 +109,7 @@ drop function
     public.claim_due_scan_jobs, public.check_gpt_budget, public.reserve_gpt_call, public.log_gpt_usage,
     public.finish_scan, public.release_job_lock, public.expire_old_proposals, public.cleanup_expired_locks,
     public.begin_cleanup, public.release_reconciliation, public.announce_cancel, public.alarm_overdue_executions,
-    public.record_absence, public.halt_failing_owners, public.stop_watching, public.compare_orders,
+    public.report_unread_markets, public.record_absence, public.halt_failing_owners, public.stop_watching, public.compare_orders,
     public.seal_audit_events, public.verify_audit_chain, public.settle_by_hand, public.halt_trading,
     public.set_trading_controls, public.set_trading_policy, public.set_trading_state, public.schedule_scan,
     public.decline_proposal;

@@ -88,6 +88,10 @@ def _an_intruder_trades(sim: Simulation) -> None:
     )
 
 
+def _a_market_is_misspelled(sim: Simulation) -> None:
+    sim.db.as_owner_once(sim.owner(), "set_trading_policy", p_policy={"allowlist": ["TYPO-EUR"]})
+
+
 def _lists_fail(sim: Simulation) -> None:
     sim.owner()
     sim.clean_up()
@@ -114,6 +118,7 @@ TOLD: Mapping[str, Told] = {
     "executions.not_found": Told(_nothing_was_sent, "NOTHING_LEARNED", Event.LOOKUP_FOUND_NOTHING),
     "executions.not_placed": Told(_nothing_was_found_once, "ABSENT", Event.ABSENCE_CONCLUDED),
     "executions.unreadable": Told(_look_ups_fail_for_long, "NOTHING_LEARNED", Event.LOOKUP_UNREADABLE),
+    "markets.refused": Told(_a_market_is_misspelled, "MARKET_UNREAD", Event.MARKET_UNREADABLE),
     "markets.unreadable": Told(_lists_fail, "COMPARISON_STALE", Event.MARKET_UNREADABLE),
     "markets.blind": Told(_lists_are_cut, "COMPARISON_STALE", Event.COMPARISON_BLIND),
     "markets.intruders": Told(_an_intruder_trades, "INTRUDER", Event.INTRUDER_FOUND),
@@ -121,6 +126,9 @@ TOLD: Mapping[str, Told] = {
     "alarms: an order rests": Told(_a_second_order_rests, "CANCEL_ANNOUNCED", Event.RESTING_ORDER_CANCELED),
     "alarms: a fate is open": Told(_look_ups_fail_for_long, "EXECUTION_OVERDUE", Event.EXECUTION_OVERDUE),
     "alarms: a halt": Told(_a_second_order_rests, "CONTROLS_CHANGED", Event.TRADING_HALTED),
+    "alarms: a market is not compared": Told(
+        _a_market_is_misspelled, "MARKET_UNREAD", Event.MARKET_UNREADABLE
+    ),
     "alarms: an intruder": Told(_an_intruder_trades, "INTRUDER", Event.INTRUDER_FOUND),
 }
 NOTHING_HAPPENED: Mapping[str, str] = {

@@ -104,6 +104,7 @@ RPCS = (
     "record_execution_result",
     "release_job_lock",
     "release_reconciliation",
+    "report_unread_markets",
     "reserve_gpt_call",
     "schedule_scan",
     "seal_audit_events",
@@ -275,6 +276,7 @@ def desk(shared_db: TestDatabase) -> Desk:
             "p_reason": "a test",
             "p_evidence": order(unknown),
         },
+        "report_unread_markets": {"p_unread": {"OLD-EUR": "REFUSED"}},
         "stop_watching": {"p_market": "OLD-EUR", "p_who": "the operator", "p_reason": "delisted"},
         "verify_audit_chain": {"p_from": 1, "p_expected_head": None, "p_limit": 10},
     }

@@ -10,8 +10,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.database.acts import background, claimed, take, transaction, until_it_waits
-from tests.database.harness import Caller, TestDatabase, open_trading, order, record
+from tests.database.acts import background, claimed, decided, take, transaction, until_it_waits
+from tests.database.harness import (
+    FINGERPRINT,
+    OPERATOR_ID,
+    POLICY,
+    Caller,
+    Refused,
+    TestDatabase,
+    open_trading,
+    order,
+    record,
+)
 
 
 def _compare(
@@ -134,6 +144,22 @@ def test_a_mark_moves_only_over_what_was_completely_read(db: TestDatabase, servi
 
     _compare(db, service, started=began - timedelta(seconds=10))
     assert db.one("select reconciled_at from public.trading_controls") == began
+
+
+def test_a_mark_moves_no_further_than_the_exchange_was_read(db: TestDatabase, service: Caller) -> None:
+    """With the exchange's clock behind the database's, what was read ends earlier than the read began."""
+    claimed(db, service)
+    db.advance(timedelta(minutes=5))
+    behind = db.now - timedelta(minutes=2)
+    service.call(
+        "compare_orders",
+        p_market="BTC-EUR",
+        p_read_started_at=db.now,
+        p_read_from_ms=0,
+        p_read_to_ms=int(behind.timestamp() * 1000),
+        p_orders=[],
+    )
+    assert db.one("select read_to from interlock.market_marks where market = 'BTC-EUR'") == behind
 
 
 def test_the_market_that_is_not_read_is_named(db: TestDatabase, service: Caller) -> None:
@@ -267,3 +293,127 @@ def test_an_intruder_halts_although_a_claim_keeps_the_gate(db: TestDatabase, ser
         )
         assert answer["new_intruders"] == ["an-intruder"]
         assert _state(db) == "HALTED"
+
+
+# What is watched
+
+
+def _begin(service: Caller) -> dict[str, Any]:
+    answer: dict[str, Any] = service.call(
+        "begin_cleanup",
+        p_instance_id="test",
+        p_mode="live",
+        p_operator_id=OPERATOR_ID,
+        p_trade_key_fingerprint=FINGERPRINT,
+        p_limit=10,
+    )
+    return answer
+
+
+def _watched(db: TestDatabase) -> list[tuple[str, bool]]:
+    return db.rows("select market, traded from interlock.market_marks order by market")
+
+
+def _stop_watching(caller: Caller, market: str = "BTC-EUR") -> Any:
+    return caller.call("stop_watching", p_market=market, p_who="the operator", p_reason="delisted")
+
+
+def _held(db: TestDatabase, market: str = "BTC-EUR") -> Caller:
+    """Who compares a market and holds its mark, once in a transaction."""
+    comparing = db.as_owner_of_the_schema()
+    comparing.connection.execute("begin")
+    comparing.rows("select from interlock.market_marks where market = %s for update", market)
+    return comparing
+
+
+def test_a_claim_waits_for_no_comparison_of_a_market_that_was_traded(
+    db: TestDatabase, service: Caller
+) -> None:
+    """Its mark needs no change. The first claim in a market changes it: that one says busy, and no error."""
+    claimed(db, service, market="ETH-EUR")
+    _begin(service)
+    _held(db, "ETH-EUR")
+    owner = db.owner()
+    assert db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))["outcome"] == "claimed"
+
+    comparing = _held(db, "BTC-EUR")
+    proposal = db.proposal(owner, market="BTC-EUR")
+    assert db.claim(service, owner, proposal) == {"outcome": "busy", "execution": None, "checks": []}
+    comparing.connection.execute("commit")
+    assert db.claim(service, owner, proposal)["outcome"] == "claimed"
+    assert _watched(db) == [("BTC-EUR", True), ("ETH-EUR", True)]
+
+
+def test_no_claim_comes_between_the_check_and_the_end_of_a_watch(db: TestDatabase, service: Caller) -> None:
+    """Allowed again and traded while the watch ends, a market is watched afterwards."""
+    owner = db.owner({**POLICY, "allowlist": []})
+    trader = db.owner()
+    record(service, claimed(db, service, trader), "not_placed")
+    db.as_owner_once(trader, "set_trading_policy", p_policy={**POLICY, "allowlist": []})
+    comparing, operator = _held(db), db.as_service()
+    with background(partial(_stop_watching, operator)) as ending:
+        until_it_waits(db, operator, ending)
+        db.as_owner_once(owner, "set_trading_policy", p_policy=POLICY)
+        asked = db.claim_parameters(owner, db.proposal(owner))
+        service.call("claim_execution", **asked)
+        comparing.connection.execute("commit")
+        assert ending.result()["outcome"] == "stopped"
+    assert decided(service, asked)["outcome"] == "claimed"
+    assert _watched(db) == [("BTC-EUR", True)]
+
+
+def test_a_market_in_which_an_execution_is_open_stays_watched(db: TestDatabase, service: Caller) -> None:
+    """Its order may be there: nobody's policy naming the market any more is not enough."""
+    owner = db.owner()
+    execution = claimed(db, service, owner)
+    db.as_owner_once(owner, "set_trading_policy", p_policy={**POLICY, "allowlist": []})
+    with pytest.raises(Refused, match="PT409 MARKET_IN_USE"):
+        _stop_watching(service)
+    record(service, execution, "not_placed")
+    assert _stop_watching(service)["outcome"] == "stopped"
+
+
+def test_an_execution_with_a_second_order_is_no_witness(db: TestDatabase, service: Caller) -> None:
+    """Look-ups by its id find the second order: who does not see the first sees the account all the same."""
+    older = claimed(db, service)
+    db.advance(timedelta(seconds=1))
+    newer = claimed(db, service)
+    for execution in (older, newer):
+        record(service, execution, "placed", p_order=order(execution))
+    assert _begin(service)["witness"]["id"] == newer["id"]
+    _compare(db, service, order(newer, orderId="another"))
+    assert _begin(service)["witness"]["id"] == older["id"]
+
+
+def test_what_no_policy_names_is_watched_on_only_if_it_was_traded_or_read(
+    db: TestDatabase, service: Caller
+) -> None:
+    """A misspelled market goes at once when it was never asked for, an hour after it was; others stay."""
+    owner = db.owner({**POLICY, "allowlist": ["BTC-EUR", "ETH-EUR", "TYPO-EUR"]})
+    claimed(db, service, owner)
+    asked = [(market["market"], market["holds_back"]) for market in _begin(service)["markets"]]
+    assert asked == [("BTC-EUR", True), ("ETH-EUR", False), ("TYPO-EUR", False)]
+    _compare(db, service, market="ETH-EUR")
+    service.call("report_unread_markets", p_unread={"TYPO-EUR": "REFUSED", "GONE-EUR": "REFUSED"})
+    policy = {**POLICY, "allowlist": [f"X{number}-EUR" for number in range(30)]}
+    db.as_owner_once(owner, "set_trading_policy", p_policy=policy)
+    asked = [(market["market"], market["holds_back"]) for market in _begin(service)["markets"]]
+    assert len([market for market, _ in asked if market.startswith("X")]) == 20
+    db.as_owner_once(owner, "set_trading_policy", p_policy={**POLICY, "allowlist": []})
+    _begin(service)
+    watched = [market for market, _ in _watched(db)]
+    assert [market for market in watched if not market.startswith("X")] == ["BTC-EUR", "ETH-EUR", "TYPO-EUR"]
+    assert len(watched) == 3 + 20
+    db.advance(timedelta(hours=1, seconds=1))
+    _begin(service)
+    assert [market for market, _ in _watched(db)] == ["BTC-EUR", "ETH-EUR"]
+
+
+def test_a_clock_that_was_set_back_keeps_no_market_unread(db: TestDatabase, service: Caller) -> None:
+    """What was asked for in the future is asked for again, whether it holds trading back or not."""
+    claimed(db, service, db.owner({**POLICY, "allowlist": ["BTC-EUR", "TYPO-EUR"]}))
+    _begin(service)
+    service.call("report_unread_markets", p_unread={"TYPO-EUR": "REFUSED"})
+    assert _begin(service)["markets"] == []
+    db.advance(-timedelta(minutes=1))
+    assert [market["market"] for market in _begin(service)["markets"]] == ["BTC-EUR", "TYPO-EUR"]

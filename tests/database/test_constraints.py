@@ -307,7 +307,10 @@ CASES: Mapping[str, Mapping[str, Case]] = {
     },
     "interlock.taken_from_phase_1": {"taken_from_phase_1_pkey": broken_by({"statement": TWICE})},
     "interlock.unsealed_events": {"unsealed_events_pkey": broken_by({"event_id": TWICE})},
-    "interlock.market_marks": {"market_marks_pkey": broken_by({"market": "BTC-EUR"})},
+    "interlock.market_marks": {
+        "market_marks_pkey": broken_by({"market": "BTC-EUR"}),
+        "unread_is_known": broken_by({"unread": "NEVER"}),
+    },
     "interlock.absence_rounds": {
         "absence_rounds_pkey": broken_by({}),
         "absence_rounds_execution_id_fkey": broken_by({"execution_id": NOBODY}),

@@ -159,3 +159,33 @@ def test_what_an_owner_leaves_out_is_filled_before_it_is_stored(
         expected["limits"]["gpt"]["daily"] = 1
     assert stored == expected
     parse_policy(stored)
+
+
+def test_setting_a_policy_warns_of_what_may_be_misspelled(db: TestDatabase) -> None:
+    """Markets that the exchange refuses, that nobody has seen, that are not in EUR; an empty allowlist."""
+    owner = db.owner()
+    caller = db.as_user(owner)
+    db.do(
+        """
+        insert into interlock.market_marks (market, read_to, watched_since, first_read_at, unread)
+        select mark.market, interlock.clock(), interlock.clock(), mark.first_read_at, mark.unread
+        from (
+            values ('BTC-EUR', interlock.clock(), null), ('TYPO-EUR', null, 'REFUSED')
+        ) as mark (market, first_read_at, unread)
+        """
+    )
+
+    def warned(*markets: str) -> list[tuple[str, list[str]]]:
+        answer = caller.call("set_trading_policy", p_policy={"allowlist": list(markets)})
+        assert all(warning["sentence"] for warning in answer["warnings"])
+        return [(warning["code"], warning["markets"]) for warning in answer["warnings"]]
+
+    assert warned("BTC-EUR") == []
+    assert warned() == [("ALLOWLIST_EMPTY", [])]
+    assert warned("BTC-EUR", "NEW-EUR", "TYPO-EUR", "BTC-USDC") == [
+        ("MARKET_NEVER_SEEN", ["NEW-EUR"]),
+        ("MARKET_REFUSED", ["TYPO-EUR"]),
+        ("QUOTE_NOT_EUR", ["BTC-USDC"]),
+    ]
+    db.do("update public.trading_controls set mode = 'dry_run' where singleton")
+    assert warned("BTC-EUR", "NEW-EUR") == []

@@ -82,6 +82,7 @@ SERVICE_RPCS = {
     "record_execution_result",
     "release_job_lock",
     "release_reconciliation",
+    "report_unread_markets",
     "reserve_gpt_call",
     "seal_audit_events",
     "set_trading_controls",

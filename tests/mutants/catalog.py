@@ -18,6 +18,7 @@ PROMISES = (
     "never a fact lost",
     "never more model calls than the budget",
     "never two at one job",
+    "never one owner in another's way",
 )
 _TOOL = FOLDER / "substitute.sql"
 

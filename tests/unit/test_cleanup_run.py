@@ -59,7 +59,10 @@ def world(
                 "mode_matches": True,
                 "account_matches": True,
                 "executions": executions or [],
-                "markets": [{"market": one, "read_from_ms": str(NOW_MS - DAY_MS)} for one in markets],
+                "markets": [
+                    {"market": one, "read_from_ms": str(NOW_MS - DAY_MS), "holds_back": True}
+                    for one in markets
+                ],
                 **begun,
             },
             "record_execution_result": lambda _: {
@@ -405,7 +408,12 @@ class TestComparing:
         """Whoever does not see an order that the exchange has is blind, and has read nothing completely."""
         database = world(markets=())
         database.answers["begin_cleanup"]["markets"] = [
-            {"market": "BTC-EUR", "read_from_ms": str(NOW_MS - DAY_MS), "expected": ["order-1", "order-2"]}
+            {
+                "market": "BTC-EUR",
+                "read_from_ms": str(NOW_MS - DAY_MS),
+                "holds_back": True,
+                "expected": ["order-1", "order-2"],
+            }
         ]
         summary = clean_up(database, FakeExchange([order(1)]))
         (handed,) = database.of("compare_orders")
