@@ -52,7 +52,7 @@ comment on column public.trading_controls.max_daily_value_eur is 'Ceiling in EUR
 comment on column public.trading_controls.max_daily_gpt_calls is 'Ceiling for model calls of all owners in one UTC day. Empty: none.';
 comment on column public.trading_controls.max_daily_gpt_tokens is 'Ceiling for model tokens of all owners in one UTC day. Empty: none.';
 comment on column public.trading_controls.reconciled_at is
-    'Up to this time every order at the exchange was compared with the approvals. Older than 15 minutes stops live trading.';
+    'Up to this time every order at the exchange was compared with the approvals. Older than 15 minutes stops live trading. Set by hand it is a change of the controls: a new version, and in the audit.';
 comment on column public.trading_controls.version is 'Rises with every change of the controls and with every halt (not with a comparison). Loosening needs the current one.';
 comment on column public.trading_controls.updated_at is 'When the controls last changed.';
 

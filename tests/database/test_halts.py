@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from threading import Event
@@ -17,7 +17,7 @@ import psycopg.types.json
 import pytest
 
 from tests.database.acts import background, claimed, failed_codes, take, transaction, until_it_waits
-from tests.database.harness import POLICY, Caller, Refused, TestDatabase, body, open_trading, order, record
+from tests.database.harness import NOON, POLICY, Caller, Refused, TestDatabase, body, open_trading, order, record
 
 _CLIENTS = 16
 _CLAIMS_EACH = 60
@@ -380,6 +380,31 @@ def test_a_comparison_is_no_change_of_the_controls(db: TestDatabase) -> None:
     )
 
     assert db.rows("select version, reconciled_at from public.trading_controls") == before
+    db.advance(timedelta(minutes=1))
+    db.do("insert into interlock.market_marks values ('X-EUR', interlock.clock(), interlock.clock())")
+    db.as_service().call(
+        "compare_orders",
+        p_market="X-EUR",
+        p_read_started_at=db.now,
+        p_read_from_ms=0,
+        p_read_to_ms=db.now_ms,
+        p_orders=[],
+    )
+    assert db.rows("select version, reconciled_at from public.trading_controls") == [(before[0][0], db.now)]
+
+
+def test_a_comparison_that_nobody_made_is_in_the_audit(db: TestDatabase) -> None:
+    """Who sets reconciled_at by hand opens live trading: that is a change of the controls like any other."""
+    version = db.one("select version from public.trading_controls")
+    db.advance(timedelta(hours=1))
+    db.do("update public.trading_controls set reconciled_at = interlock.clock() where singleton")
+
+    assert db.one("select version from public.trading_controls") == version + 1
+    actor, changes = db.rows(
+        "select actor, detail from public.audit_events where event = 'CONTROLS_CHANGED' and at = %s", db.now
+    )[0]
+    assert actor == db.one("select session_user::text")
+    assert [datetime.fromisoformat(at) for at in changes["reconciled_at"]] == [NOON, db.now]
 
 
 def test_an_owner_tightens_freely_and_loosens_with_the_current_version(db: TestDatabase) -> None:
