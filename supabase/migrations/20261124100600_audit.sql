@@ -51,7 +51,7 @@ comment on column public.audit_events.actor is 'Who did it: execute, scan_tick, 
 comment on column public.audit_events.event is 'What happened.';
 comment on column public.audit_events.detail is 'The facts.';
 comment on table public.audit_seals is
-    'A hash chain over the audit events: each seal covers the one before it and one event. verify_audit_chain finds a changed, missing or cut-off event. Append-only.';
+    'A hash chain over the audit events: each seal covers the one before it and one event. verify_audit_chain finds a changed, missing, cut-off or slipped-in event. Append-only.';
 comment on column public.audit_seals.sequence is 'Place in the chain, from 1 without gaps.';
 comment on column public.audit_seals.event_id is 'The event that is sealed.';
 comment on column public.audit_seals.previous_seal is 'The seal before it.';

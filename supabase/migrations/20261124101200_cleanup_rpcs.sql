@@ -876,11 +876,18 @@ declare
     v_next bigint := p_from;
     v_bad text;
     v_event public.audit_events;
+    v_since timestamptz;
+    v_until timestamptz;
+    v_more boolean;
+    v_stray uuid;
 begin
     if p_from is null or p_from < 1 or p_limit is null or p_limit not between 1 and 100000 then
         raise sqlstate 'PT400' using message = 'INVALID_VERIFICATION', detail = 'A verification starts at 1 or later and covers 1 to 100000 seals.';
     end if;
-    select seal.seal into v_previous from public.audit_seals as seal where seal.sequence = p_from - 1;
+    select seal.seal, event.at into v_previous, v_since
+    from public.audit_seals as seal
+    left join public.audit_events as event on event.id = seal.event_id
+    where seal.sequence = p_from - 1;
     if p_from > 1 and not found then
         v_bad := format('seal %s is missing', p_from - 1);
     end if;
@@ -898,12 +905,28 @@ begin
         end;
         v_previous := v_seal.seal;
         v_next := v_next + 1;
+        v_until := v_event.at;
     end loop;
+    v_more := coalesce((select max(seal.sequence) from public.audit_seals as seal) >= v_next, false);
     if v_bad is null and p_expected_head is not null
         and not exists (select from public.audit_seals as seal where seal.seal = p_expected_head) then
         v_bad := 'the expected head is not in the chain: its tail was cut off';
     end if;
-    if v_bad is null and exists (
+    -- Pieces that follow each other cover all time: each looks at the events between its own last one and that of the
+    -- piece before it. Sub-selects that answer a value are looked up event by event, however many seals there are.
+    if v_bad is null then
+        select event.id into v_stray
+        from public.audit_events as event
+        where event.at between coalesce(v_since, '-infinity') and case when v_more then v_until else 'infinity' end
+            and (select seal.sequence from public.audit_seals as seal where seal.event_id = event.id) is null
+            and (select waiting.at from interlock.unsealed_events as waiting where waiting.event_id = event.id) is null
+        order by event.at
+        limit 1;
+        if found then
+            v_bad := format('event %s has no seal and waits for none', v_stray);
+        end if;
+    end if;
+    if v_bad is null and not v_more and exists (
         select
         from interlock.unsealed_events as waiting
         where not exists (select from public.audit_events as event where event.id = waiting.event_id)
@@ -912,12 +935,12 @@ begin
     end if;
     return jsonb_build_object(
         'whole', v_bad is null, 'error', v_bad, 'verified_to', (v_next - 1)::text, 'head', v_previous,
-        'more', exists (select from public.audit_seals as seal where seal.sequence >= v_next)
+        'more', v_more
     );
 end
 $$;
 comment on function public.verify_audit_chain(bigint, text, integer) is
-    'Walks the chain from a seal on, in pieces: finds a changed event, a missing one, and, given a head from the log, a cut tail.';
+    'Walks the chain from a seal on, in pieces: finds a changed event, a missing one, one that was slipped in past the chain, and, given a head from the log, a cut tail.';
 
 create function public.settle_by_hand(
     p_execution_id uuid, p_status text, p_who text, p_reason text, p_evidence jsonb

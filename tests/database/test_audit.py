@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from tests.database.acts import background, claimed, until_it_waits
-from tests.database.harness import Caller, TestDatabase, order, record
+from tests.database.harness import NOON, Caller, TestDatabase, order, record
 
 _WRITERS = 32
 _SEALING_RUNS = 4
@@ -173,9 +173,15 @@ def test_tampering_with_a_sealed_event_is_found(db: TestDatabase, service: Calle
 def test_a_cut_tail_is_found_by_the_head_that_was_logged(db: TestDatabase, service: Caller) -> None:
     """The shorter chain is whole in itself; the head in the log, another trust domain, gives it away."""
     head = _events(db, service)
-    cut = "delete from public.audit_seals where sequence > 3"
-
-    _tamper(db, "audit_seals", cut)
+    _tamper(
+        db,
+        "audit_seals",
+        """
+        create temporary table cut as select event_id from public.audit_seals where sequence > 3;
+        delete from public.audit_seals where sequence > 3
+        """,
+    )
+    _tamper(db, "audit_events", "delete from public.audit_events where id in (select event_id from cut)")
 
     assert _verified(service)["whole"] is True
     found = _verified(service, head)
@@ -207,6 +213,37 @@ def test_a_chain_that_was_written_anew_is_found_by_the_head_that_was_logged(
 
     assert _verified(service)["whole"] is True
     assert _verified(service, head)["whole"] is False
+
+
+def test_an_event_that_nothing_waits_for_is_found(db: TestDatabase, service: Caller) -> None:
+    """Slipped in with the triggers off, anywhere in time: it has no seal, and it is in no queue for one."""
+    _events(db, service)
+    db.advance(timedelta(minutes=1))
+    _events(db, service)
+    claimed(db, service)
+    late = db.as_owner_of_the_schema()
+    late.connection.execute("begin")
+    late.connection.execute("select interlock.write_audit('SLOW', null, null, null, '{}')")
+    db.advance(timedelta(minutes=1))
+    _events(db, service)
+    late.connection.execute("commit")
+    db.advance(timedelta(minutes=1))
+    _events(db, service)
+    claimed(db, service)
+    slipped_in = "insert into public.audit_events (at, event, actor) values ('%s', 'RESUMED', 'Ada')"
+    for at in (NOON - timedelta(days=1), NOON, NOON + timedelta(seconds=90), db.now + timedelta(days=1)):
+        assert _whole_in_pieces(service)
+        with db.admin.transaction(force_rollback=True):
+            _tamper(db, "audit_events", slipped_in % at)
+            assert not _whole_in_pieces(Caller(db.admin)), at
+            assert "has no seal" in str(_verified(Caller(db.admin))["error"])
+
+
+def _whole_in_pieces(caller: Caller) -> bool:
+    start = 1
+    while (piece := _verified(caller, start=start, limit=4))["whole"] and piece["more"]:
+        start = int(piece["verified_to"]) + 1
+    return bool(piece["whole"])
 
 
 def test_an_event_that_vanished_before_its_seal_is_found(db: TestDatabase, service: Caller) -> None:

@@ -6,6 +6,8 @@ higher than one of ten thousand; and no plan reads a table that grows from end t
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from local.stack import Stack
@@ -23,6 +25,14 @@ def test_no_call_costs_more_among_many_rows(server: Stack, db: TestDatabase) -> 
 def test_a_claim_costs_no_more_of_a_long_queue(db: TestDatabase) -> None:
     """Of 1,000 due jobs or of 4,000: what stands behind those that are claimed is not looked at."""
     of_few, of_many = (_cost_of_a_claim(db, due) for due in (1_000, 3_000))
+
+    assert of_many.buffers <= of_few.buffers + of_few.descents
+    assert of_many.scanned == frozenset()
+
+
+def test_a_piece_of_the_chain_costs_no_more_in_a_long_one(db: TestDatabase) -> None:
+    """Of 1,000 events or of 6,000: a verification reads its own piece, and the time that this one spans."""
+    of_few, of_many = (_cost_of_a_piece(db, events) for events in (1_000, 5_000))
 
     assert of_many.buffers <= of_few.buffers + of_few.descents
     assert of_many.scanned == frozenset()
@@ -52,3 +62,19 @@ def _cost_of_a_claim(db: TestDatabase, due: int) -> Cost:
     many_due(db, due)
     db.do("analyze public.scan_jobs, public.trading_policies, public.trading_owners")
     return least(db, "claim_due_scan_jobs", {"p_instance_id": "worker", "p_limit": 5})
+
+
+def _cost_of_a_piece(db: TestDatabase, events: int) -> Cost:
+    """What 100 seals of the chain take to verify once as many events more are sealed, each at its time."""
+    db.do(
+        """
+        insert into public.audit_events (at, event, actor)
+        select interlock.clock() + number * interval '1 ms', 'A_TEST', 'nobody'
+        from generate_series(1, %s) as number
+        """,
+        events,
+    )
+    db.advance(timedelta(minutes=1))
+    db.as_service().call("seal_audit_events", p_limit=10_000)
+    db.do("analyze public.audit_events, public.audit_seals")
+    return least(db, "verify_audit_chain", {"p_from": 500, "p_limit": 100})

@@ -17,7 +17,17 @@ import psycopg.types.json
 import pytest
 
 from tests.database.acts import background, claimed, failed_codes, take, transaction, until_it_waits
-from tests.database.harness import NOON, POLICY, Caller, Refused, TestDatabase, body, open_trading, order, record
+from tests.database.harness import (
+    NOON,
+    POLICY,
+    Caller,
+    Refused,
+    TestDatabase,
+    body,
+    open_trading,
+    order,
+    record,
+)
 
 _CLIENTS = 16
 _CLAIMS_EACH = 60
