@@ -16,13 +16,13 @@ setup: ## install what the project needs, into this folder alone
 	@bash local/setup.sh
 
 run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=openai
-	@$(PYTHON) -m local.cycle
+	@bash local/start.sh cycle
 
 demo-faults: setup ## the cycle once more, and the answer to the order is lost
-	@$(PYTHON) -m local.cycle lost-answer
+	@bash local/start.sh cycle lost-answer
 
 serve: setup ## the local world and the three functions on their schedule, until interrupted; MODE=dry_run
-	@$(PYTHON) -m local.serve
+	@bash local/start.sh serve
 
 sql: setup ## run SQL from standard input on DATABASE_URL and show what it answers
 	@$(PYTHON) -m local.query
@@ -79,16 +79,16 @@ pictures: setup ## take the dashboard's pictures anew; needs Chromium
 	@$(PYTHON) -m local.pictures
 
 stack: setup ## Postgres and the Supabase API alone, in the background; writes .local/stack.env
-	@$(PYTHON) -m local.stack up
+	@bash local/start.sh stack up
 
 stack-down: setup ## stop them
 	@$(PYTHON) -m local.stack down
 
 exchange: setup ## the simulated exchange alone; prints its address and both key pairs
-	@$(PYTHON) -m local.exchange
+	@bash local/start.sh exchange
 
 model: setup ## the scripted model alone; prints its address
-	@$(PYTHON) -m local.model
+	@bash local/start.sh model
 
 stage: setup ## what is uploaded, function by function, in .local/stage/
 	@$(PYTHON) -m local.deploy.stage

@@ -26,6 +26,7 @@ import psycopg
 from local.errors import LocalWorldError, ProcessError, what_happened
 from local.ports import free_port, release
 from local.processes import Account, Child
+from local.signals import undisturbed
 
 ADMIN = "supabase_admin"
 ATTEMPTS = 5
@@ -177,6 +178,7 @@ def _nobody() -> Account:
         ) from None
 
 
+@undisturbed()
 def _scratch(folder: Path) -> Path:
     for parent in _temporary_folders():
         if all(place.stat().st_mode & stat.S_IXOTH for place in (parent, *parent.parents)):

@@ -14,17 +14,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
 import httpx
 
 from local.errors import ProcessError, what_happened
+from local.signals import undisturbed
 
 POLL_S = 0.02
 _ENDED_STATES = ("Z", "X")
@@ -105,6 +104,7 @@ class Child:
         self._popen = popen
 
     @classmethod
+    @undisturbed()
     def start(
         cls,
         name: str,
@@ -292,24 +292,6 @@ def accepts_connections(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-@contextmanager
-def leaving_on_signals() -> Iterator[None]:
-    """Within it, SIGTERM and SIGHUP end this process as an exception does, so everything is cleaned up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _send(pid: int, number: int) -> None:

@@ -7,9 +7,9 @@ shell needs to take part. Ends with Ctrl-C or a signal, and leaves nothing runni
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,16 +34,14 @@ _LONGEST_RUN_S = 300.0
 
 def main() -> None:
     """Serve until interrupted; a failure is one line and exit 1."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     try:
         options = replace(Options.from_environment(os.environ), trading_mode=_mode(os.environ))
         print("Setting up …", flush=True)
         with world.running(NAME, options) as place:
             try:
                 _introduce(place, options)
-                _keep_schedule(place, stopped)
+                with suppress(KeyboardInterrupt, SystemExit):
+                    _keep_schedule(place)
             finally:
                 VARIABLES.unlink(missing_ok=True)
             print("\nStopping everything …", flush=True)
@@ -101,13 +99,13 @@ def _introduce(place: World, options: Options) -> None:
     )
 
 
-def _keep_schedule(place: World, stopped: threading.Event) -> None:
+def _keep_schedule(place: World) -> None:
     """Start each scheduled function every minute, cleanup first, whether or not its last run has ended."""
     with httpx.Client(trust_env=False, timeout=_LONGEST_RUN_S) as http:
-        while not stopped.is_set():
+        while True:
             for function in SCHEDULED:
                 threading.Thread(target=_run, args=(http, place, function), daemon=True).start()
-                stopped.wait(2.0 if function == SCHEDULED[0] else EVERY_S - 2.0)
+                time.sleep(2.0 if function == SCHEDULED[0] else EVERY_S - 2.0)
 
 
 def _run(http: httpx.Client, place: World, function: str) -> None:

@@ -4,6 +4,7 @@
 # written. Runs in no time when nothing has changed. Says in one line what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+trap 'exit 130' INT
 
 uv_version=0.13.9
 node_at_least=20
@@ -14,7 +15,8 @@ stop() {
 }
 
 python=$(command -v python3) || stop "python3 is missing: install Python 3.11 or later."
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+# What Python would say of an interrupt is no help to anybody.
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     stop "$("$python" --version) is too old: Interlock needs Python 3.11 or later as python3."
 command -v node >/dev/null || stop "node is missing: install Node.js $node_at_least or later."
 command -v npm >/dev/null || stop "npm is missing: install it with Node.js."
@@ -26,7 +28,7 @@ if ! mkdir -p .local 2>/dev/null || [ ! -w .local ] || [ ! -w . ]; then
 fi
 
 # A virtual environment is useless to another user, another Python or another place: its links lead to the old one.
-made_for="$(id -u) $PWD $("$python" -c 'import sys; print(sys.version, sys.base_prefix)') uv $uv_version"
+made_for="$(id -u) $PWD $("$python" -c 'import sys; print(sys.version, sys.base_prefix)' 2>/dev/null) uv $uv_version"
 python_stamp="$made_for $(cat pyproject.toml uv.lock | cksum)"
 npm_stamp="$(id -u) $(node --version) $(cat package.json package-lock.json | cksum)"
 is_done() { [ "$(cat ".local/$1.done" 2>/dev/null)" = "$2" ] && [ -d "$3" ]; }

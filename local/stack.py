@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from local import postgres, supabase
 from local.errors import InUseError, LocalWorldError, what_happened
 from local.exchange.keys import TRADE_KEY
 from local.postgres import ADMIN
-from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all
+from local.processes import Child, ProcessId, identify, is_alive, stop_all
+from local.signals import leaving_on_signals, undisturbed
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL = REPOSITORY / ".local"
@@ -86,7 +87,7 @@ def start(name: str = BACKGROUND) -> Stack:
     Raises:
         LocalWorldError: it cannot start, or belongs to another running program; nothing is left running.
     """
-    return _start(name, owner=None)
+    return _start(name, owner=None, at_the_end=None)
 
 
 def started(name: str) -> Stack:
@@ -103,7 +104,7 @@ def started(name: str) -> Stack:
 
 def stop(name: str = BACKGROUND) -> list[str]:
     """Stop the stack of this name and remove what it laid down; the names of the processes that ran."""
-    with _alone(name) as folder:
+    with undisturbed(), _alone(name) as folder:
         return _clean(folder)
 
 
@@ -126,12 +127,8 @@ def running(name: str) -> Iterator[Stack]:
     """A new stack that lives as long as the block, also when a signal ends it. Raises as start does."""
     if name == BACKGROUND:
         raise ValueError(f"'{BACKGROUND}' is the stack that runs in the background")
-    with leaving_on_signals():
-        stack = _start(name, owner=identify(os.getpid()))
-        try:
-            yield stack
-        finally:
-            stop(name)
+    with leaving_on_signals(), ExitStack() as at_the_end:
+        yield _start(name, identify(os.getpid()), at_the_end)
 
 
 @contextmanager
@@ -241,7 +238,7 @@ def _up() -> None:
     print(f"  variables          {_env_file().relative_to(REPOSITORY)}")
 
 
-def _start(name: str, owner: ProcessId | None) -> Stack:
+def _start(name: str, owner: ProcessId | None, at_the_end: ExitStack | None) -> Stack:
     with _alone(name) as folder:
         record = _Record.read(folder)
         if record is not None:
@@ -249,12 +246,25 @@ def _start(name: str, owner: ProcessId | None) -> Stack:
                 raise _in_use(record.owner, name)
             if owner is None and record.owner is None and _is_healthy(record.stack):
                 return record.stack
-        _clean(folder)
-        try:
-            return _build(name, folder, owner)
-        except BaseException:
+        with undisturbed():
             _clean(folder)
+        try:
+            built = _build(name, folder, owner)
+            if at_the_end is not None:
+                at_the_end.callback(_stop_own, name, owner)
+        except BaseException:
+            with undisturbed():
+                _clean(folder)
             raise
+        return built
+
+
+def _stop_own(name: str, owner: ProcessId | None) -> None:
+    """Stop the stack of a program that ends, unless another program has one of that name by now."""
+    with undisturbed(), _alone(name) as folder:
+        record = _Record.read(folder)
+        if record is not None and record.owner == owner:
+            _clean(folder)
 
 
 def _in_use(owner: ProcessId, name: str) -> InUseError:

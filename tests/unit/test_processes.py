@@ -15,7 +15,8 @@ import pytest
 
 from local.errors import ProcessError
 from local.ports import free_port
-from local.processes import Child, ProcessId, identify, is_alive, leaving_on_signals, stop_all, stop_process
+from local.processes import Child, ProcessId, identify, is_alive, stop_all, stop_process
+from local.signals import leaving_on_signals, undisturbed
 
 pytestmark = pytest.mark.unit
 
@@ -174,6 +175,47 @@ def test_a_signal_runs_the_clean_up(number: signal.Signals) -> None:
     assert cleaned == [number]
     assert left.value.code == 128 + number
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "ends_by"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_what_must_not_be_left_half_done_is_done_before_a_signal_ends_it(
+    number: int, ends_by: type[BaseException]
+) -> None:
+    """A signal waits for the end of such a block, and is not forgotten."""
+    done = []
+
+    def block() -> None:
+        with leaving_on_signals():
+            with undisturbed():
+                os.kill(os.getpid(), number)
+                with undisturbed():
+                    pass
+                done.append("all of it")
+            done.append("more than that")
+
+    with pytest.raises(ends_by):
+        block()
+    assert done == ["all of it"]
+
+
+def test_what_a_terminal_and_a_shell_send_for_one_key_is_one_signal() -> None:
+    """The second of a pair never strikes while the first is on its way out."""
+    cleaned = []
+
+    def block() -> None:
+        with leaving_on_signals():
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                cleaned.append("up")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert cleaned == ["up"]
 
 
 def test_a_paused_process_does_nothing_until_it_is_resumed(folder: Path) -> None:
