@@ -107,8 +107,8 @@ def _cycle(console: Console, place: World, *, lost: bool) -> None:
     scanned = _post(http, place.functions["scan_tick"])
     _say(
         console,
-        f"{scanned['claimed']} job claimed, {scanned['market_reads']} markets read,"
-        f" {scanned['model_calls']} model call, {int(scanned['duration_ms']) / 1000:.1f} s",
+        f"{scanned['market_reads']} markets read, the model was asked {_times(scanned['model_calls'])},"
+        f" {int(scanned['duration_ms']) / 1000:.1f} s",
     )
     proposals = owner.read("trade_proposals", status="eq.PENDING")
     if not proposals:
@@ -200,6 +200,10 @@ def _approve_again(
 
     _heading(console, "Status", "GET /status with the owner's token")
     _show_status(console, _answer(http.get(f"{place.functions['execute']}/status", headers=owner.bearer())))
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _execution(owner: Owner, proposal: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -319,11 +323,16 @@ def _show_answer(console: Console, response: httpx.Response, *, checks: bool = T
         _say(console, f"execution {execution['id']}  [bold]{execution['status']}[/bold]")
         if sent and checks:
             _say(console, f"sent      {escape(sent)}")
-        _say(
-            console,
-            f"filled    {execution.get('filled_amount')} for {_eur(execution.get('filled_amount_quote'))}"
-            f" + fee {_eur(execution.get('fee'))}; exchange's order {execution.get('exchange_order_id')}",
-        )
+        _say(console, f"filled    {_filled(execution)}")
+
+
+def _filled(execution: Mapping[str, Any]) -> str:
+    if execution["status"] in ("CLAIMED", "UNKNOWN"):
+        return "not known yet: the order is out, and no answer has told what became of it"
+    return (
+        f"{execution.get('filled_amount')} for {_eur(execution.get('filled_amount_quote'))}"
+        f" + fee {_eur(execution.get('fee'))}; exchange's order {execution.get('exchange_order_id')}"
+    )
 
 
 def _show_status(console: Console, status: Mapping[str, Any]) -> None:

@@ -122,7 +122,10 @@ def _short(summary: dict[str, Any]) -> str:
     if isinstance(summary.get("summary"), str):
         return str(summary["summary"])
     endings = ", ".join(f"{count} {name}" for name, count in (summary.get("endings") or {}).items())
-    return f"{summary.get('claimed', 0)} jobs claimed{': ' if endings else ''}{endings}"
+    if not summary.get("claimed"):
+        return "no scan was due"
+    due = "1 scan was due" if summary["claimed"] == 1 else f"{summary['claimed']} scans were due"
+    return f"{due}: {endings.replace('_', ' ')}"
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Reader:
         """Start what serves and wait for its first proposal; whatever served before is stopped."""
         self.stop_serving()
         self._serving = self.start(block)
-        self._serving.wait_for(r"scan_tick +1 jobs claimed: 1 proposed", PATIENCE_S)
+        self._serving.wait_for(r"scan_tick +1 scan was due: 1 proposed", PATIENCE_S)
         self._learn(self._serving.printed)
         return self._serving.printed
 

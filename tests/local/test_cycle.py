@@ -20,6 +20,8 @@ def test_an_order_whose_answer_is_lost_goes_from_unknown_to_filled() -> None:
     """`make demo-faults`: nobody knows, then cleanup does; there is one order all the while."""
     told = _told()
     assert "HTTP 202  UNKNOWN" in told
+    assert "filled    not known yet" in told
+    assert "None" not in told
     assert "FILLED" in told[told.index("HTTP 202  UNKNOWN") :]
     assert "Two approvals, one order." in told
 
