@@ -9,13 +9,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import RenderableType
 
-from cli import commands, show
-from cli.commands import Operator, Said
-from cli.ends import Ended, Exit, WrongCall
+from cli import commands, halting, show
+from cli.ends import Ended, Exit, Said, UnknownFate, WrongCall
+from cli.halting import Operator
 from cli.owner import Owner, sign_in, signed_in
 from cli.sessions import Sessions
 
@@ -24,35 +26,45 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. With --json standard output holds one JSON object and nothing else."""
-    options = _parser().parse_args(arguments)
+    _print_anything()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    call = halting.call_of(given)
+    if call is not None:
+        return _halt(call, os.environ)
+    options = _parser().parse_args(given)
     try:
-        said = _run(options, os.environ)
+        return _tell(_run(options, os.environ), as_json=options.json)
     except Ended as ended:
-        if options.json:
-            print(json.dumps(ended.as_json()))
-        else:
-            print(show.clean(ended), file=sys.stderr)
-        return ended.exit
+        return _complain(ended, as_json=options.json)
     except KeyboardInterrupt:
+        _err("Interrupted.")
         return _INTERRUPTED
-    if options.json:
-        print(json.dumps(said.data))
+
+
+def _halt(call: halting.Call, environ: Mapping[str, str]) -> int:
+    """Halt before anything else. The last line of a halt that failed says so, however it failed."""
+    try:
+        said = Operator.of(environ).halt(call) if call.everybody else halting.halt(_owner(environ), call)
+    except Ended as ended:
+        failed = ended
+    except KeyboardInterrupt:
+        failed = UnknownFate("Interrupted.", "INTERRUPTED")
+    except Exception as error:  # noqa: BLE001 - a traceback would not say that nothing is halted
+        failed = UnknownFate(f"This program has failed: {type(error).__name__}: {error}.", "FAULT")
     else:
-        _print(said.shown)
-    return said.exit
+        return _tell(said, as_json=call.as_json)
+    failed.facts["halted"] = False
+    ended_with = _complain(failed, as_json=call.as_json)
+    _err(halting.not_halted(failed, call.everybody))
+    return ended_with
 
 
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
-    sessions = Sessions.of(environ)
     if options.command == "login":
-        return _login(options, environ, sessions)
+        return _login(options, environ, Sessions.of(environ))
     if getattr(options, "all", False):
-        return _operate(options, Operator.of(environ))
-    if options.command == "halt" and options.reason:
-        raise WrongCall(
-            "A reason is kept with --all alone: an owner's own halt needs none.", "WRONG_ARGUMENTS"
-        )
-    owner = Owner(signed_in(environ, sessions), sessions, time.time)
+        return Operator.of(environ).resume(_confirming(options), _shower(options))
+    owner = _owner(environ)
     match options.command:
         case "approve":
             return commands.approve(
@@ -63,10 +75,8 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
             )
         case "decline":
             return commands.decline(owner, options.id)
-        case "halt":
-            return commands.halt(owner)
         case "resume":
-            return commands.resume(owner, _confirming(options), _shower(options))
+            return halting.resume(owner, _confirming(options), _shower(options))
         case "status":
             return commands.status(owner)
         case "policy":
@@ -77,12 +87,13 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
             return commands.proposals(owner)
 
 
-def _operate(options: argparse.Namespace, operator: Operator) -> Said:
-    if options.command == "resume":
-        return operator.resume(_confirming(options), _shower(options))
-    if not options.reason:
-        raise WrongCall('halt --all needs a reason: ./interlock halt --all "why"', "WRONG_ARGUMENTS")
-    return operator.halt(options.reason)
+def _owner(environ: Mapping[str, str]) -> Owner:
+    """Whoever is signed in. The deployment of a login from before is named before it is used."""
+    sessions = Sessions.of(environ)
+    session = signed_in(environ, sessions)
+    if not environ.get("INTERLOCK_URL"):
+        _err(f"INTERLOCK_URL is not set; as signed in before: {session.email} at {session.interlock_url}.")
+    return Owner(session, sessions, time.time)
 
 
 def _login(options: argparse.Namespace, environ: Mapping[str, str], sessions: Sessions) -> Said:
@@ -132,6 +143,50 @@ def _shower(options: argparse.Namespace) -> Callable[[list[RenderableType]], Non
     return (lambda _: None) if options.json else _print
 
 
+def _tell(said: Said, *, as_json: bool) -> int:
+    """Say what a command came to. That it cannot be written changes nothing of what was done."""
+    try:
+        if as_json:
+            print(json.dumps(said.data))
+        else:
+            _print(said.shown)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        _abandon_output()
+    except OSError as error:
+        _abandon_output()
+        _err(f"The answer cannot be written ({error.strerror}). What was asked was done.")
+        return said.exit or Exit.UNSHOWN
+    return said.exit
+
+
+def _complain(ended: Ended, *, as_json: bool) -> int:
+    if as_json:
+        with suppress(OSError):
+            print(json.dumps(ended.as_json()), flush=True)
+    else:
+        _err(str(ended))
+    return ended.exit
+
+
+def _err(text: str) -> None:
+    with suppress(OSError):
+        print(show.clean(text), file=sys.stderr, flush=True)
+
+
+def _abandon_output() -> None:
+    """Without this the interpreter tries again as it ends, and complains of it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_anything() -> None:
+    """What the terminal's encoding cannot show is shown as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _print(shown: list[RenderableType]) -> None:
     console = show.console()
     for each in shown:
@@ -178,8 +233,8 @@ def _parser() -> argparse.ArgumentParser:
     scan = command("scan", "let the model look at the markets now, and from now on")
     scan.add_argument("--off", action="store_true", help="no more, until it is switched on again")
     halt = command("halt", "halt your own trading, or everybody's")
-    halt.add_argument("--all", action="store_true", help="everybody's, with SUPABASE_SECRET_KEY and a reason")
-    halt.add_argument("reason", nargs="?", metavar="REASON")
+    halt.add_argument("--all", action="store_true", help="everybody's, with SUPABASE_SECRET_KEY")
+    halt.add_argument("reason", nargs="*", metavar="WHY", help="kept as the reason")
     resume = command("resume", "let your own trading go on, or everybody's")
     resume.add_argument("--all", action="store_true", help="everybody's, with SUPABASE_SECRET_KEY")
     resume.add_argument("--yes", action="store_true", help="do not ask")

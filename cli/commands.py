@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import RenderableType
 
 from cli import show
-from cli.ends import Exit, Refused, Unavailable, UnknownFate, WrongCall
-from cli.owner import Owner, done, refused, told
-from cli.sentences import instant
-from cli.web import Answer, NoAnswerError, NotSentError, address, ask
+from cli.ends import Exit, Refused, Said, Unavailable, UnknownFate, WrongCall
+from cli.owner import Owner
+from cli.web import Answer, NoAnswerError, NotSentError
 
 APPROVAL_PATIENCE_S = 90.0
 """Longer than `execute` takes at the very most."""
-
-HALT_AGAIN_AFTER_S = (1.0, 3.0)
-"""A halt is repeated by itself: it harms nobody, and is wanted now."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PREFIX = re.compile(r"[0-9a-f-]{4,36}")
@@ -30,30 +24,21 @@ _NOT_YET_KNOWN = ("CLAIMED", "UNKNOWN")
 _SAFE = "Repeat the same command: that is safe, never places a second order, and tells what happened."
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command came to: for scripts, for people, and for the exit code."""
-
-    data: Mapping[str, Any]
-    shown: list[RenderableType] = field(default_factory=list)
-    exit: Exit = Exit.DONE
-
-
 def proposals(owner: Owner) -> Said:
     """The proposals that wait for a decision."""
-    status = _status(owner)
-    pending = status["pending_proposals"]
-    shown = show.proposals(pending, status["now"])
+    told = owner.status()
+    pending = told["pending_proposals"]
+    shown = [show.header(owner.session, told), *show.proposals(pending, told["now"])]
     if pending:
         hint = f"./interlock approve {show.short(pending[0]['id'])}, or decline"
         shown += [show.line(""), show.line(hint, "dim")]
-    return Said({"now": status["now"], "proposals": pending}, shown)
+    return Said({"now": told["now"], "proposals": pending}, shown)
 
 
 def status(owner: Owner) -> Said:
     """Everything that an owner wants to know."""
-    told_status = _status(owner)
-    return Said(told_status, show.status(told_status))
+    told = owner.status()
+    return Said(told, [show.header(owner.session, told), *show.status(told)])
 
 
 def approve(owner: Owner, wanted: str, *, override_cooldown: bool, override_anti_flip: bool) -> Said:
@@ -163,150 +148,6 @@ def scan(owner: Owner, *, enabled: bool) -> Said:
     row = owner.call("schedule_scan", {"p_enabled": enabled})
     said = "A scan is due now: it proposes within a minute, or holds." if enabled else "Your scan is off."
     return Said(row, [show.line(said)])
-
-
-def halt(owner: Owner, sleep: Callable[[float], None] = time.sleep) -> Said:
-    """Halt one's own trading."""
-    row = _again_and_again(lambda: owner.call("set_trading_state", {"p_state": "HALTED"}), sleep)
-    shown = [show.line("Your trading is halted.", "bold"), show.line("To go on: ./interlock resume", "dim")]
-    return Said(_own_state(row), shown)
-
-
-def resume(
-    owner: Owner, confirm: Callable[[str], bool], show_now: Callable[[list[RenderableType]], None]
-) -> Said:
-    """Let one's own trading go on, after showing what was halted and why."""
-    found = owner.rows("trading_policies", [("select", "trading_state,state_reason,version,updated_at")])
-    if not found:
-        raise Refused("You have no trading policy yet, so there is nothing to resume.", "NO_POLICY")
-    before = found[0]
-    if before["trading_state"] == "ACTIVE":
-        return Said(before, [show.line("Your trading is active already."), *_everybodys(owner)])
-    show_now(_state_before("Your trading", before, "state_reason"))
-    if not confirm("Resume your trading?"):
-        raise Refused("Nothing was changed.", "NOT_CONFIRMED", before)
-    row = owner.call("set_trading_state", {"p_state": "ACTIVE", "p_version": int(before["version"])})
-    return Said(
-        {"before": before, **_own_state(row)},
-        [show.line("Your trading is active again.", "bold"), *_everybodys(owner)],
-    )
-
-
-def _everybodys(owner: Owner) -> list[RenderableType]:
-    """A line when the operator's halt still stands: then one's own state changes nothing."""
-    rows = owner.rows("trading_controls", [("select", "trading_state,mode")])
-    state = str(rows[0]["trading_state"]) if rows else "unknown"
-    if state == "ACTIVE":
-        return []
-    return [
-        show.line(
-            f"Everybody's trading is {state} all the same: only the operator changes that (resume --all)."
-        )
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Whoever holds the secret key, which is taken from the environment and kept nowhere."""
-
-    supabase_url: str
-    secret_key: str = field(repr=False)
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Operator:
-        """Raises WrongCall, which names what is missing."""
-        missing = [name for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY") if not environ.get(name)]
-        if missing:
-            raise WrongCall(f"--all needs {' and '.join(missing)} in the environment.", "MISSING_VARIABLE")
-        return cls(address("SUPABASE_URL", environ["SUPABASE_URL"]), environ["SUPABASE_SECRET_KEY"])
-
-    def halt(self, reason: str, sleep: Callable[[float], None] = time.sleep) -> Said:
-        """Halt everybody's trading."""
-        row = _again_and_again(lambda: self._call("halt_trading", {"p_reason": reason}), sleep)
-        shown = [
-            show.line("Everybody's trading is halted.", "bold"),
-            show.line("To go on: ./interlock resume --all", "dim"),
-        ]
-        return Said(_controls(row), shown)
-
-    def resume(
-        self, confirm: Callable[[str], bool], show_now: Callable[[list[RenderableType]], None]
-    ) -> Said:
-        """Let everybody's trading go on, after showing what was halted and why."""
-        select = [("select", "trading_state,reason,mode,version,updated_at,reconciled_at")]
-        answer = told(
-            lambda: ask(
-                "GET", f"{self.supabase_url}/rest/v1/trading_controls", headers=self._headers(), params=select
-            ),
-            self.supabase_url,
-        )
-        if not answer.is_success or not isinstance(answer.body, list) or not answer.body:
-            raise refused(answer)
-        before = answer.body[0]
-        if before["trading_state"] == "ACTIVE":
-            return Said(before, [show.line("Everybody's trading is active already.")])
-        show_now(_state_before("Everybody's trading", before, "reason"))
-        if not confirm(f"Resume everybody's trading, in the mode {before['mode']}?"):
-            raise Refused("Nothing was changed.", "NOT_CONFIRMED", before)
-        changes = {"trading_state": "ACTIVE", "reason": "resumed by the operator"}
-        row = self._call("set_trading_controls", {"p_changes": changes, "p_version": int(before["version"])})
-        return Said(
-            {"before": before, **_controls(row)}, [show.line("Everybody's trading is active again.", "bold")]
-        )
-
-    def _call(self, rpc: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-        url = f"{self.supabase_url}/rest/v1/rpc/{rpc}"
-        answer = done(
-            lambda: ask("POST", url, headers=self._headers(), body=dict(arguments)), self.supabase_url
-        )
-        if not answer.is_success or not isinstance(answer.body, dict):
-            raise refused(answer)
-        return answer.body
-
-    def _headers(self) -> dict[str, str]:
-        return {"apikey": self.secret_key, "Authorization": f"Bearer {self.secret_key}"}
-
-
-def _again_and_again(halting: Callable[[], dict[str, Any]], sleep: Callable[[float], None]) -> dict[str, Any]:
-    for pause_s in (*HALT_AGAIN_AFTER_S, None):
-        try:
-            return halting()
-        except (Unavailable, UnknownFate) as error:
-            if pause_s is None:
-                raise type(error)(
-                    f"{error} Trading may NOT be halted: repeat, or halt it in the dashboard.",
-                    error.code,
-                    error.facts,
-                ) from None
-            sleep(pause_s)
-    raise AssertionError("the last try returns or raises")
-
-
-def _state_before(whose: str, row: Mapping[str, Any], reason: str) -> list[RenderableType]:
-    return [
-        show.line(f"{whose} is {row['trading_state']} since {instant(str(row['updated_at']))}.", "bold"),
-        show.line(f"Reason: {row.get(reason) or 'none was given'}"),
-    ]
-
-
-def _own_state(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("trading_state", "state_reason", "version")}
-
-
-def _controls(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in ("trading_state", "reason", "mode", "version")}
-
-
-def _status(owner: Owner) -> dict[str, Any]:
-    answer = told(lambda: owner.interlock("GET", "/status"), owner.session.interlock_url)
-    if isinstance(answer.body, dict) and answer.is_success:
-        return answer.body
-    if isinstance(answer.body, dict) and answer.body.get("code"):
-        raise refused(answer)
-    raise Unavailable(
-        f"{owner.session.interlock_url} answered HTTP {answer.status}, and not in Interlock's words.",
-        "NO_ANSWER",
-    )
 
 
 def _identify(owner: Owner, wanted: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from rich.console import RenderableType
 
 
 class Exit(IntEnum):
@@ -23,6 +26,16 @@ class Exit(IntEnum):
     USAGE = 2, "the call is wrong: arguments, environment, or nobody is signed in"
     UNKNOWN = 3, "sent, and what became of it is not known yet; repeating is safe and tells"
     UNAVAILABLE = 4, "a service gave no answer or is busy; nothing was done, repeat"
+    UNSHOWN = 5, "the answer could not be written where it was to go; what was asked was done"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command came to: for scripts, for people, and for the exit code."""
+
+    data: Mapping[str, Any]
+    shown: list[RenderableType] = field(default_factory=list)
+    exit: Exit = Exit.DONE
 
 
 class Ended(Exception):  # noqa: N818 - the leaves say how

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.ends import Refused, Unavailable, UnknownFate, WrongCall
 from cli.sessions import Session, Sessions
-from cli.web import PATIENCE_S, Answer, NoAnswerError, NotSentError, address, ask
+from cli.web import PATIENCE_S, Answer, NoAnswerError, NotSentError, address, ask, header_value
 
 NEEDED = ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "INTERLOCK_URL")
 _EARLY_S = 60
@@ -20,7 +20,7 @@ def sign_in(environ: Mapping[str, str], sessions: Sessions, email: str, password
     missing = [name for name in NEEDED if not environ.get(name)]
     if missing:
         raise WrongCall(f"login needs {', '.join(missing)} in the environment.", "MISSING_VARIABLE")
-    key = environ["SUPABASE_PUBLISHABLE_KEY"]
+    key = header_value("SUPABASE_PUBLISHABLE_KEY", environ["SUPABASE_PUBLISHABLE_KEY"])
     if key.startswith("sb_secret_"):
         raise WrongCall("SUPABASE_PUBLISHABLE_KEY holds a secret key: take the publishable one.", "WRONG_KEY")
     signed_out = Session(
@@ -64,6 +64,16 @@ class Owner:
     ) -> Answer:
         """Ask `execute`. Raises NotSentError and NoAnswerError."""
         return self._ask(method, self.session.interlock_url + path, body=body, patience_s=patience_s)
+
+    def status(self, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+        """One's own trading at a glance, as execute tells it. Raises Refused and Unavailable."""
+        url = self.session.interlock_url
+        answer = told(lambda: self.interlock("GET", "/status", patience_s=patience_s), url)
+        if isinstance(answer.body, dict) and answer.is_success:
+            return answer.body
+        if isinstance(answer.body, dict) and answer.body.get("code"):
+            raise refused(answer)
+        raise Unavailable(f"{url} answered HTTP {answer.status}, and not in Interlock's words.", "NO_ANSWER")
 
     def rows(self, table: str, query: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
         """Own rows, as PostgREST filters them."""

@@ -14,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.sentences import instant, why
+from cli.sessions import Session
+from cli.web import is_loopback
 
 _WIDTH_WITHOUT_TERMINAL = 118
 _SHORT_ID = 8
+_BITVAVO = "https://api.bitvavo.com/"
 
 
 def console() -> Console:
@@ -43,6 +46,34 @@ def heading(text: str) -> RenderableType:
 
 def line(text: str, style: str = "") -> RenderableType:
     return Text(clean(text), style=style)
+
+
+def header(session: Session, status: Mapping[str, Any] | None) -> RenderableType:
+    """The first line: whose trading, where, in which mode, and whether with real money."""
+    told = status or {}
+    trading = told.get("trading")
+    named = trading.get("mode") if isinstance(trading, Mapping) else None
+    return line(f"{session.email} at {session.interlock_url}: {mode(named, told.get('exchange_url'))}", "dim")
+
+
+def mode(named: object, exchange_url: object = None) -> str:
+    """A mode, and what money moves in it. What nobody has said is not called harmless."""
+    match named:
+        case "dry_run":
+            return "dry run, no order is sent"
+        case "live" if isinstance(exchange_url, str) and is_loopback(exchange_url):
+            return "live, against a simulated exchange: no real money"
+        case "live" if isinstance(exchange_url, str) and not exchange_url.startswith(_BITVAVO):
+            return f"live, against {exchange_url}: take it for real money"
+        case "live":
+            return "live: real money"
+        case _:
+            return "the mode is not known"
+
+
+def reasons(standing: object) -> list[str]:
+    """Each reason for which a state stands."""
+    return [reason for reason in str(standing or "").split("; ") if reason]
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> RenderableType:

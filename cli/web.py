@@ -93,6 +93,7 @@ def address(name: str, value: str) -> str:
         parts = urlsplit(value.strip())
         plain_http = parts.scheme == "http" and is_loopback(value.strip())
         good = bool(parts.hostname) and not parts.username and (parts.scheme == "https" or plain_http)
+        good = good and value.isascii() and value.strip().isprintable()
     except ValueError:
         good = False
     if not good:
@@ -100,6 +101,13 @@ def address(name: str, value: str) -> str:
             f"{name} must be an https:// address (http:// for this machine alone).", "WRONG_ADDRESS"
         )
     return value.strip().rstrip("/")
+
+
+def header_value(name: str, value: str) -> str:
+    """A key as a header carries it. Raises WrongCall, which does not repeat it."""
+    if not (value.isascii() and value.isprintable()):
+        raise WrongCall(f"{name} holds what no key holds: copy it again.", "WRONG_KEY")
+    return value
 
 
 def is_loopback(url: str) -> bool:

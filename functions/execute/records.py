@@ -244,11 +244,11 @@ class Records:
         return Recorded(recorded.outcome, recorded.execution)
 
     def status(self, user_id: UUID) -> Mapping[str, Any]:
-        """An owner's trading at a glance. Raises `NotAnOwner` too."""
+        """An owner's trading at a glance, and at which exchange. Raises `NotAnOwner` too."""
         answer = self._of_owner("get_execution_status", user_id)
         if not isinstance(answer, dict):
             raise DatabaseUnavailable("The database's answer cannot be read as a status.")
-        return answer
+        return {**answer, "exchange_url": self._account.exchange_url}
 
     def _asked(self, approval: Approval) -> dict[str, object]:
         return {

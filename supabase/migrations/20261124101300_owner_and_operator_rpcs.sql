@@ -95,11 +95,15 @@ $$;
 comment on function public.set_trading_policy(jsonb) is
     'An owner sets their own policy; missing fields take their defaults, a wrong one is named, and warnings tell of markets that may be misspelled. Definer: owners write no table themselves. A claim never straddles the change.';
 
-create function public.set_trading_state(p_state text, p_version bigint default null) returns jsonb
+create function public.set_trading_state(
+    p_state text, p_version bigint default null, p_reason text default null
+) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
     v_user_id uuid := interlock.signed_in_owner();
+    -- Reasons stand side by side, parted by semicolons: one is not to look like two.
+    v_words text := trim(left(replace(p_reason, ';', ','), 400));
     v_row public.trading_policies;
 begin
     if p_state is null or p_state not in ('ACTIVE', 'REDUCE_ONLY', 'HALTED') then
@@ -116,7 +120,7 @@ begin
             detail = format('Loosening needs the current version, %s: look at what changed first.', v_row.version);
     end if;
     update public.trading_policies
-    set trading_state = p_state, state_reason = 'set by the owner'
+    set trading_state = p_state, state_reason = 'set by the owner' || coalesce(': ' || nullif(v_words, ''), '')
     where user_id = v_user_id and (trading_state <> p_state or p_state <> 'ACTIVE')
     returning * into v_row;
     if not found then
@@ -125,8 +129,8 @@ begin
     return interlock.own_policy_json(v_row);
 end
 $$;
-comment on function public.set_trading_state(text, bigint) is
-    'An owner tightens or loosens their own trading. Tightening ignores the version; loosening needs the current one. Definer: owners write no table themselves.';
+comment on function public.set_trading_state(text, bigint, text) is
+    'An owner tightens or loosens their own trading, and may say why. Tightening ignores the version; loosening needs the current one. Definer: owners write no table themselves.';
 
 create function public.schedule_scan(p_enabled boolean default true) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
@@ -210,12 +214,15 @@ create function public.halt_trading(p_reason text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 begin
-    if coalesce(length(trim(p_reason)), 0) = 0 or length(p_reason) > 500 then
-        raise sqlstate 'PT400' using message = 'INVALID_HALT', detail = 'A halt has a reason of 1 to 500 characters.';
-    end if;
     perform interlock.act_as('operator');
     perform pg_advisory_xact_lock(interlock.lock_class('global gate'), 0);
-    update public.trading_controls set trading_state = 'HALTED', reason = p_reason, version = version + 1 where singleton;
+    -- No halt is refused for its words.
+    update public.trading_controls
+    set
+        trading_state = 'HALTED',
+        reason = coalesce(nullif(trim(left(p_reason, 500)), ''), 'no reason was given'),
+        version = version + 1
+    where singleton;
     return interlock.controls_json();
 end
 $$;

@@ -40,7 +40,7 @@ declare
     ];
     c_of_the_owners constant regprocedure[] := array[
         'public.set_trading_policy(jsonb)',
-        'public.set_trading_state(text, bigint)',
+        'public.set_trading_state(text, bigint, text)',
         'public.schedule_scan(boolean)',
         'public.decline_proposal(uuid)'
     ];

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli import commands
-from tests.cli.conftest import PROPOSAL, CommandLine, Deployment, on_a_terminal
+from cli import halting
+from tests.cli.conftest import EMAIL, PROPOSAL, CommandLine, Deployment, on_a_terminal
 from tests.loopback import HANG_UP, Reply
 
 pytestmark = pytest.mark.unit
@@ -51,6 +51,7 @@ def status(**changes: object) -> dict[str, Any]:
         "unsettled_executions": [],
         "last_execution": None,
         "policy": None,
+        "exchange_url": "http://127.0.0.1:9/v2",
         **changes,
     }
 
@@ -74,7 +75,7 @@ def proposal(**changes: object) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "HALT_AGAIN_AFTER_S", (0.0, 0.0))
+    monkeypatch.setattr(halting, "HALT_AGAIN_AFTER_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -89,19 +90,112 @@ def test_a_halt_is_tried_again_until_it_is_known(owner: CommandLine, deployment:
     halted = Reply(200, OWN)
     deployment.says(STATE, HANG_UP, Reply(500, {"code": "55P03", "message": "lock timeout"}), halted)
     ran = owner("halt")
-    assert (ran.exit, ran.out.splitlines()[0]) == (0, "Your trading is halted.")
-    assert [one.body for one in deployment.server.of(STATE)] == [{"p_state": "HALTED"}] * 3
+    assert (ran.exit, ran.out.splitlines()[1]) == (0, "Your trading is halted.")
+    asked = {"p_state": "HALTED", "p_reason": None}
+    assert [one.body for one in deployment.server.of(STATE)] == [asked] * 3
 
 
-def test_a_halt_that_is_not_known_to_have_happened_says_so(
+def test_a_halt_comes_before_the_line_that_names_the_money(
     owner: CommandLine, deployment: Deployment
 ) -> None:
-    """The owner must not go back to sleep: exit 3, and another way to halt."""
-    deployment.says(STATE, HANG_UP)
-    ran = owner("halt")
-    assert ran.exit == 3
-    assert "Trading may NOT be halted" in ran.err
-    assert "dashboard" in ran.err
+    """The mode is asked for when trading is halted already, and its absence holds up nothing."""
+    deployment.says(STATE, Reply(200, OWN))
+    deployment.says("/status", Reply(200, status()), HANG_UP)
+    for told in ("live, against a simulated exchange: no real money", "the mode is not known"):
+        ran = owner("halt")
+        assert (ran.exit, ran.out.splitlines()[0]) == (0, f"{EMAIL} at {deployment.server.url}: {told}")
+    assert [one.path for one in deployment.server.asked[-4:]] == [STATE, "/status"] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept", "end"),
+    [
+        (("halt", "the", "market", "is", "wild"), "the market is wild", 0),
+        (("halt", "the market is wild"), "the market is wild", 0),
+        (("halt", "-5 % in a minute"), "-5 % in a minute", 0),
+        (("halt", "--", "wild"), "wild", 0),
+        (("halt", "x" * 900), "x" * 400, 0),
+        (("halt", "caf\udce9"), "caf?", 0),
+        (("halt", "--al", "wild"), "--al wild", 2),
+        (("--jsn", "halt"), "--jsn", 2),
+        (("halt", "--reason", "wild"), "--reason wild", 2),
+        (("--json", "halt", "wild"), "wild", 0),
+        (("halt", "wild", "--json"), "wild", 0),
+        (("halt", ""), None, 0),
+    ],
+)
+def test_whatever_follows_it_halts_first(
+    owner: CommandLine, deployment: Deployment, arguments: tuple[str, ...], kept: str | None, end: int
+) -> None:
+    """Words are the reason; what is wrong with the call is said when trading is halted."""
+    deployment.says(STATE, Reply(200, OWN))
+    ran = owner(*arguments)
+    (asked,) = deployment.server.of(STATE)
+    assert asked.body == {"p_state": "HALTED", "p_reason": kept}
+    assert ran.exit == end
+    if "--json" in arguments:
+        assert ran.json["halted"] is True
+    else:
+        assert ran.out.splitlines()[1] == "Your trading is halted."
+        assert ("is no option of halt" in ran.out) is (end == 2)
+
+
+@pytest.mark.parametrize("arguments", [("halt", "--help"), ("-h", "halt")])
+def test_who_asks_for_help_gets_help(owner: CommandLine, arguments: tuple[str, ...]) -> None:
+    """And is told of every option."""
+    ran = owner(*arguments)
+    assert (ran.exit, ran.out.startswith("usage: ")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("reply", "end", "last"),
+    [
+        (HANG_UP, 3, "NOT halted, as far as is known: repeat ./interlock halt, or ask the operator"),
+        (Reply(500, {"message": "x"}), 4, "NOT halted: ./interlock halt, or ask the operator"),
+        (Reply(200, "x"), 1, "NOT halted: ./interlock halt, or ask the operator"),
+        (Reply(200, {"trading_state": "ACTIVE"}), 3, "NOT halted, as far as is known"),
+        (Reply(401, {"message": "JWT expired"}), 1, "NOT halted: ./interlock halt, or ask the operator"),
+        (Reply(404, {"code": "PT404", "message": "NO_POLICY", "details": "x"}), 1, "NOT halted: without"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_last_line_of_a_halt_that_failed_is_what_to_do(
+    owner: CommandLine,
+    deployment: Deployment,
+    reply: Reply,
+    end: int,
+    last: str,
+    options: tuple[str, ...],
+) -> None:
+    """The owner must not go back to sleep, however it failed."""
+    deployment.says(STATE, reply)
+    ran = owner("halt", *options)
+    assert (ran.exit, ran.err.splitlines()[-1][: len(last)]) == (end, last)
+    if options:
+        assert ran.json["halted"] is False
+
+
+def test_a_halt_of_nobody_is_no_halt(
+    interlock: CommandLine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is signed in, an address is wrong, a key is missing, something breaks: the last line says so."""
+    assert "NOT halted: ./interlock login, then" in interlock("halt").err.splitlines()[-1]
+    assert "NOT halted: set what is missing" in interlock("halt", "--all", "why").err.splitlines()[-1]
+    monkeypatch.setenv("SUPABASE_URL", "http://elsewhere.example.com")
+    assert "NOT halted: " in interlock("halt").err.splitlines()[-1]
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "sb_secret_canary\udce9")
+    monkeypatch.setenv("SUPABASE_URL", deployment.server.url)
+    ran = interlock("halt", "--all", "why")
+    assert "NOT halted: " in ran.err.splitlines()[-1]
+    assert "canary" not in ran.err
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(halting.Operator, "of", breaks)
+    ran = interlock("halt", "--all", "why")
+    assert (ran.exit, "a fault" in ran.err) == (3, True)
+    assert "NOT halted, as far as is known" in ran.err.splitlines()[-1]
 
 
 def test_a_refused_halt_is_not_repeated(owner: CommandLine, deployment: Deployment) -> None:
@@ -117,8 +211,11 @@ def test_a_refused_halt_is_not_repeated(owner: CommandLine, deployment: Deployme
 def test_the_operator_halts_everybody_with_a_reason(operator: CommandLine, deployment: Deployment) -> None:
     """With the secret key alone: nobody needs to be signed in, and the key is shown nowhere."""
     deployment.says(HALT_ALL, Reply(200, ALL))
-    ran = operator("halt", "--all", "going on holiday")
-    assert (ran.exit, ran.out.splitlines()[0]) == (0, "Everybody's trading is halted.")
+    ran = operator("halt", "--all", "going", "on holiday")
+    assert (ran.exit, ran.out.splitlines()[:2]) == (
+        0,
+        [f"The operator at {deployment.server.url}: live: real money", "Everybody's trading is halted."],
+    )
     (asked,) = deployment.server.of(HALT_ALL)
     assert asked.body == {"p_reason": "going on holiday"}
     assert asked.headers["authorization"] == "Bearer sb_secret_canary"
@@ -126,13 +223,12 @@ def test_the_operator_halts_everybody_with_a_reason(operator: CommandLine, deplo
     assert not operator.folder.exists()
 
 
-@pytest.mark.parametrize("arguments", [("halt", "--all"), ("halt", "a reason that nobody would keep")])
-def test_a_reason_goes_with_a_halt_of_everybody_alone(
-    operator: CommandLine, arguments: tuple[str, ...]
-) -> None:
-    """Exit 2, and it is said."""
-    ran = operator(*arguments)
-    assert (ran.exit, "reason" in ran.err) == (2, True)
+def test_a_halt_of_everybody_without_a_reason_halts(operator: CommandLine, deployment: Deployment) -> None:
+    """That it should have one is said afterwards."""
+    deployment.says(HALT_ALL, Reply(200, ALL))
+    ran = operator("halt", "--all")
+    assert (ran.exit, len(deployment.server.of(HALT_ALL))) == (0, 1)
+    assert "Say why as well" in ran.out.splitlines()[-1]
 
 
 def test_everybody_needs_the_secret_key(owner: CommandLine, deployment: Deployment) -> None:
@@ -147,15 +243,17 @@ def test_resuming_shows_what_was_halted_and_uses_that_version(
     owner: CommandLine, deployment: Deployment
 ) -> None:
     """State, since when and why are shown first; the version is the one that was looked at."""
-    deployment.says(POLICIES, Reply(200, [OWN]))
+    reason = "set by the owner: tired; three refusals"
+    deployment.says(POLICIES, Reply(200, [OWN | {"state_reason": reason}]))
     deployment.says(CONTROLS, Reply(200, [{"trading_state": "HALTED", "mode": "live"}]))
     deployment.says(STATE, Reply(200, {"trading_state": "ACTIVE", "version": "5"}))
     ran = owner("resume", "--yes")
     assert ran.exit == 0
-    first, second, third, *more = ran.out.splitlines()
+    first, *reasons, last = ran.out.splitlines()[:4]
     assert first == "Your trading is HALTED since 2026-11-24 09:00:00 UTC."
-    assert second == "Reason: three refusals"
-    assert third == "Your trading is active again."
+    assert reasons == ["Reason: set by the owner: tired", "Reason: three refusals"]
+    assert last == "Your trading is active again."
+    more = ran.out.splitlines()[4:]
     assert "Everybody's trading is HALTED all the same" in " ".join(more)
     assert deployment.server.of(STATE)[0].body == {"p_state": "ACTIVE", "p_version": 4}
 
@@ -336,4 +434,4 @@ def test_the_exit_codes_are_in_the_help(interlock: CommandLine) -> None:
     """Whoever writes a script finds them where they look first."""
     ran = interlock("--help")
     assert ran.exit == 0
-    assert [f"  {number}  " in ran.out for number in range(5)] == [True] * 5
+    assert [f"  {number}  " in ran.out for number in range(6)] == [True] * 6

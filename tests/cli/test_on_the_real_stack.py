@@ -100,13 +100,14 @@ def test_an_owner_approves_repeats_and_declines(interlock: Shell, owner: Owner, 
 def test_an_owner_halts_and_resumes(interlock: Shell, owner: Owner, people: People) -> None:
     """Halted is refused with who halted it; resuming takes a yes, and then it trades."""
     proposal = people.proposal(owner)
-    assert interlock("halt").exit == 0
+    halted = interlock("halt", "I", "am", "ill")
+    assert (halted.exit, "live, against a simulated exchange: no real money" in halted.out) == (0, True)
     refused = interlock("approve", str(proposal))
     assert refused.exit == 1
-    assert "yours is HALTED (set by the owner)" in " ".join(refused.out.split())
+    assert "yours is HALTED (set by the owner: I am ill)" in " ".join(refused.out.split())
     assert interlock("resume").exit == 2
     resumed = interlock("resume", "--yes")
-    assert (resumed.exit, "Reason: set by the owner" in resumed.out) == (0, True)
+    assert (resumed.exit, "Reason: set by the owner: I am ill" in resumed.out) == (0, True)
     assert interlock("approve", str(proposal)).exit == 0
 
 

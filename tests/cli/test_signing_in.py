@@ -147,9 +147,9 @@ def test_a_token_that_is_refused_is_refreshed_once(owner: CommandLine, deploymen
 
 def test_a_sign_in_that_has_ended_says_what_to_do(owner: CommandLine, deployment: Deployment) -> None:
     """Exit 2 and one line that names the command."""
-    deployment.says(RPC, Reply(401, {"message": "JWT expired"}))
+    deployment.says("/rest/v1/trading_policies", Reply(401, {"message": "JWT expired"}))
     deployment.says("/auth/v1/token", Reply(400, {"error_code": "refresh_token_not_found", "msg": "gone"}))
-    ran = owner("halt")
+    ran = owner("resume")
     assert (ran.exit, ran.err) == (2, "The sign-in has ended: ./interlock login\n")
 
 

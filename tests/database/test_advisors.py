@@ -19,7 +19,7 @@ from tests.database.harness import MUTANT
 TOLERATED = {"unused_index"}
 OWNERS_RPCS = {
     "set_trading_policy(jsonb)",
-    "set_trading_state(text,bigint)",
+    "set_trading_state(text,bigint,text)",
     "schedule_scan(boolean)",
     "decline_proposal(uuid)",
 }

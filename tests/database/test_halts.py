@@ -357,6 +357,26 @@ def test_an_owner_resumes_only_what_stands(db: TestDatabase, service: Caller) ->
     assert (lifted["trading_state"], lifted["state_reason"]) == ("ACTIVE", "set by the owner")
 
 
+def test_no_halt_is_refused_for_its_words(db: TestDatabase, service: Caller) -> None:
+    """None, many, or ones that look like several: it is halted, and what can be kept of them is."""
+    owner = db.as_user(db.owner())
+    for words, kept in (
+        (None, "no reason was given"),
+        (" " * 600 + "x", "no reason was given"),
+        ("ill " * 200, ("ill " * 200)[:499]),
+    ):
+        halted = service.call("halt_trading", p_reason=words)
+        assert halted["trading_state"] == "HALTED"
+        assert halted["reason"].endswith(kept)
+    for words, kept in (
+        (None, "set by the owner"),
+        (" ", "set by the owner"),
+        ("ill; on holiday", "set by the owner: ill, on holiday"),
+        ("x" * 5000, f"set by the owner: ill, on holiday; set by the owner: {'x' * 400}"),
+    ):
+        assert owner.call("set_trading_state", p_state="HALTED", p_reason=words)["state_reason"] == kept
+
+
 def test_reasons_add_up_until_trading_is_loosened(db: TestDatabase, service: Caller) -> None:
     """However many there are: the first ones and the last are named, and the audit has them all."""
     reasons = [f"reason {number} {'x' * 200}" for number in range(40)]

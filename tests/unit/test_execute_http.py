@@ -44,9 +44,12 @@ def test_an_approval_is_served_at_both_paths(world: World, path: str) -> None:
 
 @pytest.mark.parametrize("path", STATUS)
 def test_the_status_is_served_at_both_paths(world: World, path: str) -> None:
-    """One database call, and its answer as it came."""
+    """One database call, its answer as it came, and the exchange that tells whether money is real."""
     answer = world.http.get(path, headers=bearer())
-    assert answer.get_json() == {"trading": {"state": "ACTIVE"}}
+    assert answer.get_json() == {
+        "trading": {"state": "ACTIVE"},
+        "exchange_url": "https://exchange.example.com/v2",
+    }
     assert [name for name, _ in world.database.calls] == ["get_execution_status"]
 
 
