@@ -285,6 +285,18 @@ def stop_all(folder: Path) -> list[str]:
     return stopped
 
 
+def check_all(folder: Path) -> None:
+    """See that every process whose pid file lies in the folder runs.
+
+    Raises:
+        ProcessError: one has ended; with the end of its log.
+    """
+    for pid_file in sorted(folder.glob("*.pid")):
+        child = Child.from_pid_file(pid_file)
+        if child is not None and not child.alive:
+            raise ProcessError(f"{child.name} has ended by itself: {child.last_words()}")
+
+
 def accepts_connections(port: int) -> bool:
     """Whether something on 127.0.0.1 accepts a TCP connection to this port."""
     try:

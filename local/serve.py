@@ -22,6 +22,7 @@ from local import world
 from local.cycle import EMAIL, POLICY
 from local.errors import LocalWorldError
 from local.owner import create_user
+from local.processes import check_all
 from local.stack import LOCAL, REPOSITORY, write_private
 from local.world import Options, World
 
@@ -30,6 +31,7 @@ EVERY_S = 60.0
 VARIABLES = LOCAL / "serve.env"
 SCHEDULED = ("cleanup", "scan_tick")
 _LONGEST_RUN_S = 300.0
+_LOOKED_AFTER_S = 1.0
 
 
 def main() -> None:
@@ -85,6 +87,7 @@ def _introduce(place: World, options: Options) -> None:
         ("cleanup", f"{place.functions['cleanup']} (every minute)"),
         ("exchange", f"{place.exchange_url} ({place.prices})"),
         ("model", place.model_url or "the real one"),
+        ("messages", "sent to NOTIFY_URL" if options.notify_url else "nobody is told: set NOTIFY_URL"),
         ("publishable key", place.stack.publishable_key),
         ("owner", owner.email),
         ("password", f"{owner.password}  (shown this once)"),
@@ -105,17 +108,29 @@ def _keep_schedule(place: World) -> None:
         while True:
             for function in SCHEDULED:
                 threading.Thread(target=_run, args=(http, place, function), daemon=True).start()
-                time.sleep(2.0 if function == SCHEDULED[0] else EVERY_S - 2.0)
+                _wait(place, 2.0 if function == SCHEDULED[0] else EVERY_S - 2.0)
+
+
+def _wait(place: World, seconds: float) -> None:
+    """Let time pass, as long as all that was started runs. Raises ProcessError when something has ended."""
+    over = time.monotonic() + seconds
+    while (left := over - time.monotonic()) > 0:
+        check_all(place.stack.folder)
+        time.sleep(min(left, _LOOKED_AFTER_S))
 
 
 def _run(http: httpx.Client, place: World, function: str) -> None:
     with suppress(RuntimeError):  # the client was closed while this run was on its way: the end
         try:
             answer = http.post(place.functions[function], json={})
-            said = _short(answer.json()) if answer.is_success else f"HTTP {answer.status_code}"
+            said = _short(answer.json()) if answer.is_success else _failure(answer)
         except (httpx.HTTPError, ValueError) as error:
             said = f"no answer: {type(error).__name__}"
         print(f"{datetime.now().astimezone():%H:%M:%S}  {function:<10} {said}", flush=True)
+
+
+def _failure(answer: httpx.Response) -> str:
+    return f"HTTP {answer.status_code}: {answer.json().get('error', 'no reason given')}"
 
 
 def _short(summary: dict[str, Any]) -> str:

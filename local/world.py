@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_
 from local.ports import free_port
 from local.processes import Child
 from local.stack import OPERATOR_ID, REPOSITORY, Stack
+from shared.environment import receiver
 
 FUNCTIONS = ("execute", "scan_tick", "cleanup")
 _STARTS = 3
@@ -35,15 +36,20 @@ class Options:
     trading_mode: Literal["live", "dry_run"] = "live"
     openai: Mapping[str, str] | None = None
     """OPENAI_* variables for the model ``openai``."""
+    notify_url: str | None = field(default=None, repr=False)
+    """Where the functions send their short messages; plain HTTP is for loopback alone."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Options:
-        """Read CANDLES, PRICES and MODEL; a key in the shell alone never spends money.
+        """Read CANDLES, PRICES, MODEL and NOTIFY_URL; a key in the shell alone never spends money.
 
         Raises:
             LocalWorldError: a value is not one of those that exist, or what it needs is missing.
         """
-        options = cls(candles=Path(environ["CANDLES"]) if environ.get("CANDLES") else None)
+        options = cls(
+            candles=Path(environ["CANDLES"]) if environ.get("CANDLES") else None,
+            notify_url=_receiver(environ.get("NOTIFY_URL")),
+        )
         match environ.get("PRICES") or "candles":
             case "candles":
                 pass
@@ -165,6 +171,8 @@ def environment(
                 "OPENAI_BASE_URL": str(model),
                 "OPENAI_MODEL": "scripted",
             }
+    if options.notify_url is not None:
+        environ["NOTIFY_URL"] = options.notify_url
     return _inherited(base.folder) | environ
 
 
@@ -205,6 +213,13 @@ def _home(folder: Path) -> Path:
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     return home
+
+
+def _receiver(address: str | None) -> str | None:
+    try:
+        return receiver(address) if address else None
+    except ValueError as error:
+        raise LocalWorldError(f"NOTIFY_URL {error}.") from None
 
 
 def _openai(environ: Mapping[str, str]) -> dict[str, str]:

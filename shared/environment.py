@@ -159,7 +159,7 @@ def load(function: FunctionName, environ: Mapping[str, str]) -> Settings:
         trading_mode=mode,
         scheduler_instance_id=_read_optional(own, "SCHEDULER_INSTANCE_ID", _word) or f"{function}-{uuid4()}",
         allowed_origins=_read_optional(own, "ALLOWED_ORIGINS", _origins) or (),
-        notify_url=_read_optional(own, "NOTIFY_URL", _receiver),
+        notify_url=_read_optional(own, "NOTIFY_URL", receiver),
     )
 
 
@@ -260,7 +260,7 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _receiver(value: str) -> str:
+def receiver(value: str) -> str:
     """The address of a receiver of messages, whose form is one that is served."""
     form_of(_encrypted(value))
     return value

@@ -15,7 +15,7 @@ import pytest
 
 from local.errors import ProcessError
 from local.ports import free_port
-from local.processes import Child, ProcessId, identify, is_alive, stop_all, stop_process
+from local.processes import Child, ProcessId, check_all, identify, is_alive, stop_all, stop_process
 from local.signals import leaving_on_signals, undisturbed
 
 pytestmark = pytest.mark.unit
@@ -175,6 +175,22 @@ def test_a_signal_runs_the_clean_up(number: signal.Signals) -> None:
     assert cleaned == [number]
     assert left.value.code == 128 + number
     assert signal.getsignal(number) == before
+
+
+def test_a_process_that_ends_by_itself_is_missed(folder: Path) -> None:
+    """Its name and its last words are told; while all run, nothing is."""
+    told = folder / "told"
+    code = "import time; from pathlib import Path; print('the disk is gone', flush=True)\n"
+    code += f"Path({str(told)!r}).touch(); time.sleep(60)"
+    child = python("postgres", code, folder)
+    child.wait_until(told.exists)
+    check_all(folder)
+    os.kill(child.process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while child.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(ProcessError, match="postgres has ended by itself: the disk is gone"):
+        check_all(folder)
 
 
 @pytest.mark.parametrize(
