@@ -1,5 +1,5 @@
 -- Purpose: what owners do with their own token, and the operator with the secret key; the status an owner reads.
--- Objects: interlock.policy_warnings; public.set_trading_policy, set_trading_state, schedule_scan, decline_proposal (owners);
+-- Objects: interlock.policy_warnings, at_worst, scan_json; public.set_trading_policy, set_trading_state, schedule_scan, decline_proposal (owners);
 --          halt_trading, set_trading_controls, get_execution_status (service_role).
 
 set local lock_timeout = '5s';
@@ -292,6 +292,41 @@ $$;
 comment on function public.set_trading_controls(jsonb, bigint) is
     'The operator changes the controls. Tightening the state ignores the version; every other change needs the current one.';
 
+create function interlock.at_worst(p_proposal public.trade_proposals, p_policy jsonb) returns jsonb
+language sql stable set search_path = ''
+as $$
+    select jsonb_build_object(
+        'worst_price', trim_scale(coalesce(
+            p_proposal.limit_price,
+            p_proposal.reference_price
+            * (1 + case p_proposal.side when 'buy' then 1 else -1 end * (p_policy ->> 'max_price_move_percent')::numeric / 100)
+        ))::text,
+        'fee_percent', trim_scale(interlock.taker_fee() * 100)::text
+    )
+$$;
+comment on function interlock.at_worst(public.trade_proposals, jsonb) is
+    'What an approval could come to: the edge of the collar around the reference price, or the limit, and the highest fee. The market of the moment can only narrow it.';
+
+create function interlock.scan_json(p_user_id uuid, p_now timestamptz) returns jsonb
+language sql stable set search_path = ''
+as $$
+    select jsonb_build_object(
+        'enabled', job.enabled,
+        'running', coalesce(job.lock_expires_at > p_now, false),
+        'next_run_at', job.next_run_at,
+        'last_run_at', job.last_run_at,
+        'last_outcome', job.last_outcome,
+        'last_error', job.last_error,
+        'consecutive_failures', job.consecutive_failures::text
+    )
+    from public.scan_jobs as job
+    where job.user_id = p_user_id
+    order by job.enabled desc, job.legacy is not null, job.created_at
+    limit 1
+$$;
+comment on function interlock.scan_json(uuid, timestamptz) is
+    'How an owner''s scan stands: the job that schedule_scan switches. Null: there is none yet.';
+
 create function public.get_execution_status(p_user_id uuid) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
@@ -344,7 +379,9 @@ begin
         'pending_proposals', (
             select coalesce(jsonb_agg(item.row order by item.at), '[]')
             from (
-                select interlock.proposal_json(proposal) as row, proposal.created_at as at
+                select
+                    interlock.proposal_json(proposal) || interlock.at_worst(proposal, v_owner.policy) as row,
+                    proposal.created_at as at
                 from public.trade_proposals as proposal
                 where proposal.user_id = p_user_id and proposal.status = 'PENDING' and proposal.expires_at > v_now
                 order by proposal.created_at
@@ -367,9 +404,11 @@ begin
             'hourly_used', v_used.hourly::text,
             'hourly_limit', v_owner.policy #>> '{limits,gpt,hourly}'
         ),
-        'policy', v_owner.policy
+        'scan', interlock.scan_json(p_user_id, v_now),
+        'policy', v_owner.policy,
+        'policy_warnings', case when v_owner.policy is null then '[]'::jsonb else interlock.policy_warnings(v_owner.policy) end
     );
 end
 $$;
 comment on function public.get_execution_status(uuid) is
-    'What an owner wants to know, in one call: states, last and unsettled executions, pending proposals, running windows, today''s use of limits and ceilings, the model budget and the age of the last comparison.';
+    'What an owner wants to know, in one call: states, last and unsettled executions, pending proposals, running windows, today''s use of limits and ceilings, the model budget, the scan, and the age of the last comparison.';

@@ -7,7 +7,7 @@ set local statement_timeout = '60s';
 
 create view public.recent_proposals with (security_invoker = true) as
 select
-    proposal.status,
+    case execution.status when 'DRY_RUN' then 'DRY_RUN' else proposal.status end as status,
     proposal.market,
     proposal.side,
     coalesce(proposal.amount_quote, round(proposal.amount * proposal.reference_price, 2)) as eur,
@@ -26,7 +26,7 @@ where proposal.created_at > interlock.clock() - interval '7 days'
 order by proposal.created_at desc;
 comment on view public.recent_proposals is
     'The proposals of the last 7 days, newest first: what was proposed and why, and what became of it. PENDING ones wait for their owner''s approval until they expire.';
-comment on column public.recent_proposals.status is 'PENDING, EXECUTING, EXECUTED, FAILED, EXPIRED or DECLINED.';
+comment on column public.recent_proposals.status is 'PENDING, EXECUTING, EXECUTED, FAILED, EXPIRED or DECLINED; DRY_RUN where an order would have been.';
 comment on column public.recent_proposals.market is 'Such as BTC-EUR.';
 comment on column public.recent_proposals.side is 'buy or sell.';
 comment on column public.recent_proposals.eur is 'What it would spend, fee included, or for a sell its amount at the reference price, EUR.';

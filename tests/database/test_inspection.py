@@ -71,6 +71,61 @@ def test_proposals_are_listed_newest_first_with_what_became_of_them(
     ]
 
 
+def test_a_dry_run_is_not_listed_as_executed(db: TestDatabase, service: Caller) -> None:
+    """Where an order would have been it says DRY_RUN, so that nobody looks for one."""
+    owner = db.owner()
+    db.claim(service, owner, db.proposal(owner), **_dry(db, service))
+    assert [(row["status"], row["execution_status"]) for row in _view(db, "recent_proposals")] == [
+        ("DRY_RUN", "DRY_RUN")
+    ]
+
+
+def test_the_status_tells_what_an_approval_could_come_to(db: TestDatabase, service: Caller) -> None:
+    """The edge of the collar for a buy and for a sell, a limit as it is, and the highest fee."""
+    owner = db.owner({"allowlist": ["BTC-EUR"], "max_price_move_percent": "1.5"})
+    db.proposal(owner, reference_price=Decimal(50000))
+    db.proposal(owner, side="sell", reference_price=Decimal(50000))
+    db.proposal(owner, reference_price=Decimal(50000), order_type="limit", limit_price=Decimal(50010))
+    pending = service.call("get_execution_status", p_user_id=owner)["pending_proposals"]
+    assert {row["worst_price"] for row in pending} == {"50750", "49250", "50010"}
+    assert {row["fee_percent"] for row in pending} == {"0.25"}
+
+
+def test_the_status_tells_how_the_scan_stands(db: TestDatabase, service: Caller) -> None:
+    """None yet, due, running, what it came to and when the next is, off; and what a policy allows in vain."""
+    owner = db.owner({"allowlist": []})
+    themselves = db.as_user(owner)
+
+    def told() -> dict[str, Any]:
+        status: dict[str, Any] = service.call("get_execution_status", p_user_id=owner)
+        return status
+
+    assert told()["scan"] is None
+    assert [warning["code"] for warning in told()["policy_warnings"]] == ["ALLOWLIST_EMPTY"]
+    themselves.call("schedule_scan")
+    assert (told()["scan"]["enabled"], told()["scan"]["running"]) == (True, False)
+    (lease,) = service.call("claim_due_scan_jobs", p_instance_id="worker")
+    assert told()["scan"]["running"] is True
+    service.call(
+        "finish_scan",
+        p_scan_job_id=lease["id"],
+        p_lock_token=lease["lock_token"],
+        p_outcome="failed",
+        p_reason="the market is unreadable",
+        p_usage=[],
+        p_proposal=None,
+        p_policy_hash=lease["policy_hash"],
+    )
+    scan = told()["scan"]
+    assert (scan["running"], scan["consecutive_failures"]) == (False, "1")
+    assert (scan["last_outcome"], scan["last_error"]) == (
+        "failed: the market is unreadable",
+        "the market is unreadable",
+    )
+    themselves.call("schedule_scan", p_enabled=False)
+    assert told()["scan"]["enabled"] is False
+
+
 def test_executions_are_counted_by_the_hour_of_their_claim_and_by_outcome(
     db: TestDatabase, service: Caller
 ) -> None:
