@@ -11,7 +11,7 @@ functions=(execute scan_tick cleanup)
 not_found='NOT_FOUND|not found|Cannot find|does not exist'
 already_there='ALREADY_EXISTS|already exists|Already exists'
 
-settings=deploy.env dry_run='' only='' live='' roll_back='' project_given='' region_given=''
+settings=deploy.env dry_run='' only='' live='' leave_unsettled='' roll_back='' project_given='' region_given=''
 project='' region='' alert_email='' secrets='' account='' registered_mode='' trading_state='' mode=''
 url_execute='' url_scan_tick='' url_cleanup=''
 export PYTHONPATH=. CLOUDSDK_CORE_DISABLE_PROMPTS=1
@@ -26,7 +26,8 @@ usage() {
   --project ID, --region R  instead of those in the settings
   --settings FILE           instead of deploy.env
   --live                    send orders from now on; asks for the project's name
-  --no-live                 back to dry run
+  --no-live                 back to dry run; refused while a live execution is unsettled
+  --leave-unsettled         with --no-live: go back all the same, and let cleanup settle in dry run
   --roll-back               functions back to the revision before the one that serves
 TEXT
 }
@@ -180,9 +181,11 @@ preflight() {
         stop "The project $project has no billing account: link one (https://console.cloud.google.com/billing)."
     fi
     if [ "$only" = address ]; then return 0; fi
-    show 'look ' python -m local.deploy.project facts "$settings"
+    # shellcheck disable=SC2206 # words or nothing
+    local asked=($live $leave_unsettled)
+    show 'look ' python -m local.deploy.project facts "$settings" "${asked[@]}"
     if [ -z "$dry_run" ]; then
-        facts=$("$python" -m local.deploy.project facts "$settings") || exit 1
+        facts=$("$python" -m local.deploy.project facts "$settings" "${asked[@]}") || exit 1
         eval "$facts"
     fi
     mode=${registered_mode:-dry_run}
@@ -505,6 +508,7 @@ while [ $# -gt 0 ]; do
         --dry-run) dry_run=yes ;;
         --live) live=live ;;
         --no-live) live=dry_run ;;
+        --leave-unsettled) leave_unsettled=--leave-unsettled ;;
         --roll-back) roll_back=yes ;;
         --only | --project | --region | --settings)
             [ $# -ge 2 ] || stop "$1 needs a value."

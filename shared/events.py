@@ -359,6 +359,12 @@ class Event(StrEnum):
         Severity.ERROR,
         "operator id or trade key are not the registered ones; the exchange is not asked",
     )
+    LIVE_LEFT_WAITING = (
+        "live_left_waiting",
+        Layer.KEYS,
+        Severity.ERROR,
+        "live executions are unsettled and cleanup has no trade key to look them up",
+    )
     LOOKUP_UNREADABLE = (
         "lookup_unreadable",
         Layer.KEYS,

@@ -43,7 +43,6 @@ class NotJudged(StrEnum):
     TOO_EARLY = "TOO_EARLY"
     TOO_LATE = "TOO_LATE"
     OTHER_KEY = "OTHER_KEY"
-    OTHER_MODE = "OTHER_MODE"
     ORDER_KNOWN = "ORDER_KNOWN"
     WITNESS_UNSEEN = "WITNESS_UNSEEN"
     LISTS_UNREADABLE = "LISTS_UNREADABLE"
@@ -59,17 +58,13 @@ class Listed:
     filled: set[UUID] = field(default_factory=set)
 
 
-def why_not_judged(
-    execution: Execution, *, exchange_ms: int, mode: str, fingerprint: str
-) -> NotJudged | None:
+def why_not_judged(execution: Execution, *, exchange_ms: int, fingerprint: str) -> NotJudged | None:
     """Why this run cannot judge the absence of an execution's order; None when it can.
 
     `exchange_ms` is the exchange's own time (Unix ms) before the look-up began.
     """
     if execution.status not in ("CLAIMED", "UNKNOWN") or execution.exchange_order_id is not None:
         return NotJudged.ORDER_KNOWN
-    if execution.mode != mode:
-        return NotJudged.OTHER_MODE
     if execution.trade_key_fingerprint != fingerprint:
         return NotJudged.OTHER_KEY
     if exchange_ms < execution.access_timestamp + execution.access_window_ms + BEYOND_THE_WINDOW_MS:
@@ -86,7 +81,6 @@ class Judge:
     exchange: Exchange
     database: Database
     summary: Summary
-    mode: str
     began_ms: int
     """The exchange's own time before any of this run's look-ups."""
     run_started_at: datetime
@@ -97,12 +91,7 @@ class Judge:
         """Complete a round for each execution that can be judged, and leave the others to a later run."""
         by_market: dict[str, list[Execution]] = defaultdict(list)
         for execution in missing:
-            why = why_not_judged(
-                execution,
-                exchange_ms=self.began_ms,
-                mode=self.mode,
-                fingerprint=self.exchange.fingerprint,
-            )
+            why = why_not_judged(execution, exchange_ms=self.began_ms, fingerprint=self.exchange.fingerprint)
             if why is None:
                 by_market[execution.market].append(execution)
             else:
@@ -161,7 +150,6 @@ class Judge:
         answer = self.database.call(
             "record_absence",
             p_execution_id=execution.id,
-            p_mode=self.mode,
             p_trade_key_fingerprint=self.exchange.fingerprint,
             p_exchange_url=self.exchange.address,
             p_run_started_at=self.run_started_at,

@@ -23,7 +23,6 @@ class Execution(_Answer):
     market: str
     side: str
     status: str
-    mode: str
     trade_key_fingerprint: str | None
     access_timestamp: int
     access_window_ms: int
@@ -59,6 +58,8 @@ class Begun(_Answer):
     account_matches: bool
     executions: tuple[Execution, ...]
     markets: tuple[WatchedMarket, ...]
+    left_waiting: Annotated[int, Field(ge=0)] = 0
+    """Unsettled live executions that a run without a trade key cannot look up."""
     witness: Witness | None = None
 
     @classmethod

@@ -47,7 +47,9 @@ def run(
     begun = _begin(database, exchange, mode, instance, summary)
     if begun is None:
         return summary
-    if exchange is not None:
+    if exchange is None:
+        _tell_what_waits(begun, summary)
+    else:
         _ask_the_exchange(begun, database, exchange, mode, summary, sleep)
     _halt_failing_owners(database, summary)
     _alarm_overdue(database, summary)
@@ -133,7 +135,7 @@ def _ask_the_exchange(
     summary: Summary,
     sleep: Callable[[float], None],
 ) -> None:
-    """Reconcile, then compare. A mode that is not the database's still settles, and compares nothing."""
+    """Reconcile, then compare. What was sent live is settled in any mode; only live mode compares."""
     markets = begun.markets if mode == "live" and begun.mode_matches else ()
     summary.executions[Found.NOT_ASKED] = len(begun.executions)
     summary.markets = [MarketSummary(watched.market) for watched in markets]
@@ -157,12 +159,22 @@ def _ask_the_exchange(
     looked_up = settle(begun.executions, exchange, database, summary)
     exchange.keep_back(points=to_compare, seconds=COMPARISON_SECONDS)
     cancel_what_rests(looked_up.resting, exchange, database, summary, sleep)
-    Judge(exchange, database, summary, mode, began_ms, begun.now, begun.witness).judge(looked_up.missing)
+    Judge(exchange, database, summary, began_ms, begun.now, begun.witness).judge(looked_up.missing)
     exchange.keep_back(points=0, seconds=0)
     if markets:
         summary.markets.clear()
         compare(markets, begun.now, exchange, database, summary)
     summary.points_spent, summary.points_allowed = exchange.points_spent, exchange.points_allowed
+
+
+def _tell_what_waits(begun: Begun, summary: Summary) -> None:
+    if not begun.left_waiting:
+        return
+    summary.exchange = f"not asked: no trade key, and {begun.left_waiting} live execution(s) are unsettled"
+    log(Event.LIVE_LEFT_WAITING, summary.exchange, executions=begun.left_waiting)
+    summary.alarm(
+        f"{begun.left_waiting} live execution(s) are unsettled and cleanup has no trade key to look them up."
+    )
 
 
 def _seal(database: Database, summary: Summary) -> None:

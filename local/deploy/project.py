@@ -1,7 +1,8 @@
 """The Supabase project of a deployment: what must hold before anything is done, and its controls.
 
-`python -m local.deploy.project facts FILE` and `controls FILE MODE`; each says what it found or did, and ends
-the program with a sentence when something is wrong. Secrets go from the settings file into headers alone.
+`python -m local.deploy.project facts FILE [MODE] [--leave-unsettled]` and `controls FILE MODE`; each says
+what it found or did, and ends the program with a sentence when something is wrong. Secrets go from the
+settings file into headers alone.
 """
 
 from __future__ import annotations
@@ -79,6 +80,17 @@ def hold_fast(given: Mapping[str, str], found: Facts) -> None:
             f"{what}, but {found.unsettled} execution(s) are unsettled and only the present key can look them"
             " up: wait until the view unsettled_executions is empty, and run this again."
         )
+
+
+def stay_until_settled(found: Facts, mode: str) -> None:
+    """End the program when live trading would end under executions whose orders may still trade."""
+    if found.controls is None or (found.controls["mode"], mode) != ("live", "dry_run") or not found.unsettled:
+        return
+    sys.exit(
+        f"{found.unsettled} live execution(s) are unsettled: halt trading, let cleanup settle them until the"
+        " view unsettled_executions is empty, and run this again; or add --leave-unsettled: cleanup settles"
+        " them in dry run too, but nothing is compared meanwhile."
+    )
 
 
 def trade_keys(given: Mapping[str, str]) -> KeyPair:
@@ -187,12 +199,14 @@ def _settings(file: str) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """`facts FILE` and `controls FILE MODE`."""
+    """`facts FILE [MODE] [--leave-unsettled]` and `controls FILE MODE`."""
     match arguments:
-        case ["facts", file]:
+        case ["facts", file, *asked]:
             given = _settings(file)
             found = facts(given)
             hold_fast(given, found)
+            if "--leave-unsettled" not in asked:
+                stay_until_settled(found, "dry_run" if "dry_run" in asked else "")
             controls = found.controls or {}
             print(f"registered_mode={shlex.quote(str(controls.get('mode', '')))}")
             print(f"trading_state={shlex.quote(str(controls.get('trading_state', '')))}")

@@ -151,7 +151,8 @@ begin
             from public.trade_executions as due
             where due.next_check_at <= v_now
                 and due.mode = 'live'
-                and p_mode = 'live'
+                -- Whatever the mode is now, what was sent is settled; without a key nobody can look it up.
+                and p_trade_key_fingerprint is not null
             -- What is open comes before what is final and may still grow: an owner waits for the first.
             order by due.settled_at is not null, due.claimed_at
             limit p_limit
@@ -243,6 +244,13 @@ begin
         'mode_matches', p_mode is not distinct from v_controls.mode,
         'account_matches', v_account_matches,
         'executions', v_executions,
+        'left_waiting', (
+            select count(*)::text
+            from public.trade_executions as waiting
+            where p_trade_key_fingerprint is null
+                and waiting.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
+                and waiting.mode = 'live'
+        ),
         'markets', v_markets,
         'witness', v_witness
     );
@@ -441,7 +449,6 @@ create policy nobody_reads on interlock.absence_rounds for select to service_rol
 
 create function public.record_absence(
     p_execution_id uuid,
-    p_mode text,
     p_trade_key_fingerprint text,
     p_exchange_url text,
     p_run_started_at timestamptz,
@@ -477,7 +484,6 @@ begin
     end if;
     v_refusal := case
         when v_execution.exchange_order_id is not null then 'its order is known'
-        when v_execution.mode is distinct from p_mode then 'another mode'
         when v_execution.trade_key_fingerprint is distinct from p_trade_key_fingerprint then 'another key'
         when v_execution.exchange_url is distinct from p_exchange_url then 'another exchange'
         when p_run_started_at > v_now then 'the run started in the future'
@@ -514,7 +520,7 @@ begin
     return interlock.apply_outcome(v_execution, 'not_placed', null, null, 'ABSENT', v_now) || '{"outcome": "concluded"}';
 end
 $$;
-comment on function public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint) is
+comment on function public.record_absence(uuid, text, text, timestamptz, bigint, bigint) is
     'One complete round of reads that did not find an execution''s order. Two rounds at least 30 s apart on both clocks, begun after the window and a minute, with the key and at the exchange of the claim, within a day, conclude NOT_PLACED. Anything less concludes nothing.';
 
 create function public.stop_watching(p_market text, p_who text, p_reason text) returns jsonb

@@ -28,7 +28,7 @@ declare
         'public.announce_cancel(uuid, text)',
         'public.alarm_overdue_executions()',
         'public.report_unread_markets(jsonb)',
-        'public.record_absence(uuid, text, text, text, timestamptz, bigint, bigint)',
+        'public.record_absence(uuid, text, text, timestamptz, bigint, bigint)',
         'public.halt_failing_owners()',
         'public.stop_watching(text, text, text)',
         'public.compare_orders(text, timestamptz, bigint, bigint, jsonb)',

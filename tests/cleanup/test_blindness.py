@@ -228,6 +228,24 @@ def test_a_run_in_another_mode_settles_and_leaves_the_comparison(sim: Simulation
     assert sim.db.one("select reconciled_at from public.trading_controls") == before
 
 
+@pytest.mark.parametrize("fate", ["filled", "resting", "never placed"])
+def test_a_cleanup_in_dry_run_settles_what_was_sent_live(sim: Simulation, fate: str) -> None:
+    """After a return to dry run a fill is told, what rests is cancelled, absence is concluded."""
+    execution = sim.claimed()
+    if fate == "resting":
+        sim.rest(execution)
+    elif fate == "filled":
+        sim.placed(execution)
+    before = sim.db.one("select reconciled_at from public.trading_controls")
+    sim.db.do("update public.trading_controls set mode = 'dry_run' where singleton")
+    sim.advance(2 * MINUTE)
+    sim.settle(mode="dry_run")
+    assert sim.disagreements() == []
+    settled = {"filled": "FILLED", "resting": "CANCELED", "never placed": "NOT_PLACED"}
+    assert sim.status(execution) == settled[fate]
+    assert sim.db.one("select reconciled_at from public.trading_controls") == before
+
+
 def test_a_fill_without_its_order_begins_the_count_again(sim: Simulation) -> None:
     """One round found nothing, then a fill is listed: another empty round is the first, not the second."""
     execution = sim.claimed()

@@ -77,7 +77,7 @@ OPTIONAL: Mapping[str, set[str]] = {
         "p_completion_tokens",
     },
     # Compared with the row: whoever does not say it does not match.
-    "record_absence": {"p_mode", "p_trade_key_fingerprint", "p_exchange_url"},
+    "record_absence": {"p_trade_key_fingerprint", "p_exchange_url"},
     "record_execution_result": {"p_attempt_id", "p_response", "p_error_code"},
     "release_job_lock": {"p_error"},
     "release_reconciliation": {"p_reason"},
@@ -227,7 +227,6 @@ def desk(shared_db: TestDatabase) -> Desk:
         },
         "record_absence": {
             "p_execution_id": claimed["id"],
-            "p_mode": "live",
             "p_trade_key_fingerprint": FINGERPRINT,
             "p_exchange_url": EXCHANGE,
             "p_run_started_at": NOON.isoformat(),

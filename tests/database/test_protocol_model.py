@@ -165,7 +165,6 @@ class Real:
         with_key = self.db.claim_parameters(self.owner, self.proposal)
         return {
             "p_execution_id": self.id,
-            "p_mode": "live",
             "p_trade_key_fingerprint": with_key["p_trade_key_fingerprint"],
             "p_exchange_url": with_key["p_exchange_url"],
             "p_run_started_at": now,

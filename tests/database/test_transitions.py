@@ -722,7 +722,7 @@ def test_a_round_from_before_the_first_begins_the_count_again(db: TestDatabase, 
 
 
 def test_what_is_no_complete_round_says_nothing(db: TestDatabase, service: Caller) -> None:
-    """Another key, mode or exchange, too early or after a day: silence is no proof."""
+    """Another key or exchange, too early or after a day: silence is no proof."""
     execution = claimed(db, service)
     began = _first_moment(execution)
     late = int(execution["access_timestamp"]) + 24 * 60 * 60 * 1000
@@ -733,7 +733,6 @@ def test_what_is_no_complete_round_says_nothing(db: TestDatabase, service: Calle
         assert answer["outcome"] == "refused"
         return str(answer["reason"])
 
-    assert reason(p_mode="dry_run") == "another mode"
     assert reason(p_trade_key_fingerprint="f" * 16) == "another key"
     assert reason(p_trade_key_fingerprint=None) == "another key"
     assert reason(p_exchange_url="https://elsewhere.test/v2") == "another exchange"
@@ -761,7 +760,6 @@ def _absent(db: TestDatabase, caller: Caller, execution: dict[str, Any], **chang
     began = _first_moment(execution)
     parameters: dict[str, object] = {
         "p_execution_id": execution["id"],
-        "p_mode": "live",
         "p_trade_key_fingerprint": FINGERPRINT,
         "p_exchange_url": EXCHANGE,
         "p_run_started_at": db.now,

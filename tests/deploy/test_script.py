@@ -391,6 +391,18 @@ def test_roll_back_goes_to_the_revision_before_and_the_next_deployment_leads_for
     assert serving() == "interlock-execute-00002"
 
 
+def test_live_trading_ends_only_when_nothing_is_unsettled_or_when_told_to(deployed: Deployment) -> None:
+    """An order that may still trade is settled first; the refusal comes before anything is changed."""
+    deployed.project.controls |= {"mode": "live"}
+    deployed.project.executions = [{"id": "5b1c1d8e-5a3b-5c1e-9a64-1b2f3c4d5e6f"}]
+    refused = deployed.run("--no-live")
+    assert "1 live execution(s) are unsettled" in refused.out
+    assert (refused.status, deployed.cloud.changes) == (1, [])
+    assert deployed.project.controls["mode"] == "live"
+    assert deployed.run("--no-live", "--leave-unsettled").status == 0
+    assert deployed.project.controls["mode"] == "dry_run"
+
+
 def test_a_key_changes_only_when_nothing_needs_the_old_one(deployed: Deployment) -> None:
     """Live: halted first, then settled, then rotated; each refusal comes before anything is changed."""
     deployed.project.controls |= {"mode": "live", "trading_state": "ACTIVE"}

@@ -53,7 +53,6 @@ class TestWhoMayJudge:
             ({"status": "OPEN"}, NotJudged.ORDER_KNOWN),
             ({"status": "FILLED"}, NotJudged.ORDER_KNOWN),
             ({"exchange_order_id": "order-1"}, NotJudged.ORDER_KNOWN),
-            ({"mode": "dry_run"}, NotJudged.OTHER_MODE),
             ({"trade_key_fingerprint": "0123456789abcdef"}, NotJudged.OTHER_KEY),
             ({"trade_key_fingerprint": None}, NotJudged.OTHER_KEY),
             ({"access_timestamp": str(NOW_MS - 65_000)}, None),
@@ -65,9 +64,9 @@ class TestWhoMayJudge:
         ],
     )
     def test_every_condition_and_its_edge(self, fields: dict[str, Any], expected: NotJudged | None) -> None:
-        """Open, ours, the same mode and key, past the window and a minute, and younger than a day."""
+        """Open, ours, the same key, past the window and a minute, and younger than a day."""
         row = Execution.model_validate(execution(1, **fields))
-        why = why_not_judged(row, exchange_ms=NOW_MS, mode="live", fingerprint=KEYS.fingerprint)
+        why = why_not_judged(row, exchange_ms=NOW_MS, fingerprint=KEYS.fingerprint)
         assert why == expected
 
     def test_the_time_that_counts_is_the_exchanges_before_the_look_up(self) -> None:
@@ -88,7 +87,6 @@ class TestARound:
         assert database.of("record_absence") == [
             {
                 "p_execution_id": ID,
-                "p_mode": "live",
                 "p_trade_key_fingerprint": KEYS.fingerprint,
                 "p_exchange_url": BASE,
                 "p_run_started_at": NOW,

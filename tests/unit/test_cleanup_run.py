@@ -479,6 +479,20 @@ class TestTheWholeRun:
         clean_up(world(), fake, mode="dry_run")
         assert not fake.asked
 
+    def test_a_dry_run_settles_what_was_sent_live(self) -> None:
+        """An order that was sent keeps its fate, whatever the mode is now; nothing is compared."""
+        database = world([execution(1)], mode="dry_run")
+        summary = clean_up(database, FakeExchange([order(1)]), mode="dry_run")
+        assert summary.executions == {Found.RECORDED: 1}
+        assert not database.of("compare_orders")
+
+    def test_what_no_key_can_look_up_is_told_aloud(self) -> None:
+        """Without a trade key a live execution waits, and a person hears of it."""
+        database = world(mode="dry_run", left_waiting="2")
+        summary = clean_up(database, None, mode="dry_run")
+        assert "2 live execution(s) are unsettled" in summary.exchange
+        assert "no trade key" in (summary.message() or "")
+
     def test_the_registered_account_is_proved(self) -> None:
         """The run names its operator id and its key's fingerprint, never the key."""
         database = world()
