@@ -125,7 +125,7 @@ TOLD: Mapping[str, Told] = {
     "alarms: a fact contradicts": Told(_a_conclusion_was_wrong, "CONTRADICTED", Event.RECORD_CONTRADICTED),
     "alarms: an order rests": Told(_a_second_order_rests, "CANCEL_ANNOUNCED", Event.RESTING_ORDER_CANCELED),
     "alarms: a fate is open": Told(_look_ups_fail_for_long, "EXECUTION_OVERDUE", Event.EXECUTION_OVERDUE),
-    "alarms: a halt": Told(_a_second_order_rests, "CONTROLS_CHANGED", Event.TRADING_HALTED),
+    "alarms: a halt": Told(_an_intruder_trades, "CONTROLS_CHANGED", Event.TRADING_HALTED),
     "alarms: a market is not compared": Told(
         _a_market_is_misspelled, "MARKET_UNREAD", Event.MARKET_UNREADABLE
     ),
