@@ -341,7 +341,6 @@ begin
                 case
                     when p_operator_id is distinct from v_controls.operator_id
                         or p_trade_key_fingerprint is distinct from v_controls.trade_key_fingerprint
-                        or v_controls.operator_id is null or v_controls.trade_key_fingerprint is null
                     then 'WRONG_ACCOUNT'
                 end,
                 jsonb_build_object(
