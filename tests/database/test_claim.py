@@ -13,7 +13,16 @@ import pytest
 
 from shared.fees import TAKER_FEE, rounding_room
 from tests.database.acts import at_once, decided
-from tests.database.harness import MARKET_CHECKS, Caller, Refused, TestDatabase, body, execution_id
+from tests.database.harness import (
+    MARKET_CHECKS,
+    Caller,
+    Refused,
+    TestDatabase,
+    body,
+    execution_id,
+    order,
+    record,
+)
 
 
 def _codes(answer: dict[str, object]) -> set[str]:
@@ -214,6 +223,83 @@ def test_a_claim_needs_every_market_verdict_once_and_passed(db: TestDatabase, se
     assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == tried
     granted = service.call("claim_execution", **(asked | {"p_market_checks": passed}))
     assert granted["outcome"] == "claimed"
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "why"),
+    [("buy", "50000.01", "above the proposal's limit"), ("sell", "49999.99", "below")],
+)
+def test_no_order_is_sent_beyond_the_limit_of_its_proposal(
+    db: TestDatabase, service: Caller, side: str, price: str, why: str
+) -> None:
+    """The collar leaves room on either side of a limit price; the limit leaves none."""
+    owner = db.owner()
+    proposal = db.proposal(owner, side, order_type="limit", limit_price=Decimal(50000))
+    passed = [_verdict(check, "PASSED") for check in MARKET_CHECKS]
+
+    with pytest.raises(Refused) as refused:
+        db.claim(
+            service,
+            owner,
+            proposal,
+            p_market_checks=passed,
+            p_request_body=body(proposal, "BTC-EUR", side, Decimal("0.0001"), Decimal(price)),
+        )
+
+    assert why in (refused.value.detail or "")
+    assert db.one("select count(*) from public.trade_executions") == 0
+
+
+def test_a_proposal_is_claimed_by_its_owner_alone(db: TestDatabase, service: Caller) -> None:
+    """Another owner's claim finds no such proposal, however well it fits both policies."""
+    owner, other = db.owner(), db.owner()
+    with pytest.raises(Refused, match="PROPOSAL_NOT_FOUND"):
+        db.claim(service, other, db.proposal(owner))
+    assert db.one("select count(*) from public.trade_executions") == 0
+
+
+def test_a_claim_says_which_policy_was_read(db: TestDatabase, service: Caller) -> None:
+    """One that names none has judged by none."""
+    owner = db.owner()
+    answer = db.claim(service, owner, db.proposal(owner), p_policy_hash=None)
+    assert (answer["outcome"], _codes(answer)) == ("refused", {"POLICY_CHANGED"})
+
+
+@pytest.mark.parametrize("state", ["CLAIMED", "UNKNOWN", "OPEN", "PARTIALLY_FILLED"])
+def test_a_market_waits_until_its_execution_is_settled(db: TestDatabase, service: Caller, state: str) -> None:
+    """Whatever may still spend keeps the owner's next order out of that market, and out of no other."""
+    owner = db.owner()
+    execution = db.claim(service, owner, db.proposal(owner))["execution"]
+    match state:
+        case "UNKNOWN":
+            record(service, execution, "unknown")
+        case "OPEN":
+            record(service, execution, "placed", p_order=order(execution, "new", "0"))
+        case "PARTIALLY_FILLED":
+            record(service, execution, "placed", p_order=order(execution, "partiallyFilled", "0.0001"))
+
+    here = db.claim(service, owner, db.proposal(owner))
+    there = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
+
+    assert (here["outcome"], _codes(here)) == ("refused", {"UNSETTLED_EXECUTION"})
+    assert there["outcome"] == "claimed"
+
+
+@pytest.mark.parametrize(("first", "second"), [("live", "dry_run"), ("dry_run", "live")])
+def test_what_was_done_in_the_other_mode_holds_nothing_back(
+    db: TestDatabase, service: Caller, first: str, second: str
+) -> None:
+    """No cooldown, no anti-flip and no trade of the day reaches from a dry run to an order, or back."""
+    owner = db.owner({"allowlist": ["BTC-EUR"], "limits": {"daily": {"trades": 1}}})
+    db.do("update public.trading_controls set mode = %s where singleton", first)
+    execution = db.claim(service, owner, db.proposal(owner), p_mode=first)["execution"]
+    if first == "live":
+        record(service, execution, "placed", p_order=order(execution))
+    db.do("update public.trading_controls set mode = %s where singleton", second)
+
+    answer = db.claim(service, owner, db.proposal(owner, "sell"), p_mode=second)
+
+    assert (answer["outcome"], _codes(answer)) == ("claimed", set())
 
 
 def _verdict(check: str, verdict: str, code: str | None = None) -> dict[str, object]:

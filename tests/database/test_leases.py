@@ -316,6 +316,8 @@ def test_the_outcome_decides_when_a_job_runs_next_and_what_counts_as_a_failure(
 
         job = _job(db, owner)
         assert (outcome, job["consecutive_failures"], job["lock_token"]) == (outcome, failures, None)
+        ran = job["last_run_at"] is not None and datetime.fromisoformat(job["last_run_at"]) == db.now
+        assert ran == (outcome in ("proposed", "held")), outcome
         wait = _next_run(db) - db.now - timedelta(minutes=minutes)
         assert timedelta(0) <= wait <= _SPREAD, outcome
         db.set_clock(_next_run(db))

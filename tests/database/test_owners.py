@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from local.stack import REPOSITORY
 from tests.database.contents import contents
-from tests.database.harness import Caller, Refused, TestDatabase, execution_id
+from tests.database.harness import POLICY, Caller, Refused, TestDatabase, execution_id
 from tests.database.life import finish_parameters, live, reservation_parameters, scanned
 from tests.people import People
 
@@ -223,6 +223,38 @@ def test_a_row_of_the_list_cannot_be_handed_to_another_user(db: TestDatabase, se
     with pytest.raises(psycopg.errors.RestrictViolation, match="TRUNCATE"):
         db.do("truncate public.trading_owners")
     assert db.rows("select user_id from public.trading_owners") == [(owner,)]
+
+
+def test_no_job_and_no_policy_is_handed_to_another_user(db: TestDatabase) -> None:
+    """Also the schema's owner makes another one in place of it, so that both are audited."""
+    owner, other = db.owner(), db.user()
+    db.as_user(owner).call("schedule_scan")
+    for table in ("scan_jobs", "trading_policies"):
+        with pytest.raises(psycopg.errors.RestrictViolation, match="stays with its user"):
+            db.admin.execute(
+                sql.SQL("update public.{} set user_id = %s where user_id = %s").format(sql.Identifier(table)),
+                (other, owner),
+            )
+
+
+def test_a_policy_that_is_set_again_changes_nothing(db: TestDatabase) -> None:
+    """Whoever looked at a version and loosens by it is not told that something had changed."""
+    owner = db.owner()
+    themselves = db.as_user(owner)
+    before = themselves.rows("select version, updated_at from public.trading_policies")
+    db.advance(timedelta(minutes=1))
+    themselves.call("set_trading_policy", p_policy=dict(POLICY))
+    assert themselves.rows("select version, updated_at from public.trading_policies") == before
+
+
+def test_the_status_names_what_can_still_be_approved(db: TestDatabase, service: Caller) -> None:
+    """A proposal past its time is no longer pending, whether or not cleanup has said so."""
+    owner = db.owner()
+    proposal = db.proposal(owner)
+    shown = service.call("get_execution_status", p_user_id=owner)["pending_proposals"]
+    assert [row["id"] for row in shown] == [str(proposal)]
+    db.advance(timedelta(minutes=15))
+    assert service.call("get_execution_status", p_user_id=owner)["pending_proposals"] == []
 
 
 def test_naming_an_owner_again_gives_back_what_was_theirs(db: TestDatabase, service: Caller) -> None:

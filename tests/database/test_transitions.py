@@ -299,6 +299,7 @@ def test_evidence_of_trades_grows_and_is_never_taken_away(db: TestDatabase, serv
         "update public.trade_executions set filled_amount = filled_amount / 2",
         "update public.trade_executions set filled_amount_quote = 0",
         "update public.trade_executions set fee = 0",
+        "update public.trade_executions set fills_settled = false",
         "update public.trade_executions set exchange_order_id = 'another'",
         "update public.trade_executions set order_value = 1",
         "update public.trade_executions set claimed_at = claimed_at - interval '1 day'",
@@ -318,6 +319,35 @@ def test_evidence_of_trades_grows_and_is_never_taken_away(db: TestDatabase, serv
     ):
         with pytest.raises(psycopg.errors.IntegrityError):
             db.do(statement)
+
+
+def test_a_trade_counts_from_its_claim_and_never_from_the_future(db: TestDatabase, service: Caller) -> None:
+    """Limits take an order's fill back to its claim, and one without an execution to its time or to now."""
+    execution = claimed(db, service)
+    at_the_claim = db.now
+    db.advance(timedelta(minutes=30))
+    record(service, execution, "placed", p_order=order(execution))
+    db.do(
+        """
+        insert into public.trade_history (user_id, asset, side, amount, executed_at)
+        values (null, 'ETH', 'buy', 1, %s), (null, 'SOL', 'buy', 1, %s)
+        """,
+        at_the_claim,
+        db.now + timedelta(days=1),
+    )
+    counted = db.rows("select asset, counted_at from public.trade_history")
+    assert dict(counted) == {"BTC": at_the_claim, "ETH": at_the_claim, "SOL": db.now}
+
+
+def test_a_fill_that_is_not_listed_is_not_settled(db: TestDatabase, service: Caller) -> None:
+    """An order that filled and shows no fill, or shows none by that name, is looked at again."""
+    execution = claimed(db, service)
+    for shown in (order(execution, fills=[]), order(execution, fills=None)):
+        answer = record(service, execution, "placed", p_order=shown)
+        assert answer["execution"]["fills_settled"] is False
+    db.advance(timedelta(minutes=10))
+    record(service, execution, "placed", actor="cleanup", p_order=order(execution, fills=[]))
+    assert _next_check(db, execution)
 
 
 def test_execution_and_proposal_are_written_together(db: TestDatabase, service: Caller) -> None:
@@ -626,6 +656,20 @@ def test_a_known_order_is_settled_by_its_order_object_alone(db: TestDatabase, se
         assert _settle(service, execution, "CANCELED", shown)["execution"]["status"] == "CANCELED"
 
 
+def test_a_person_settles_by_an_order_that_seems_older_than_what_is_known(
+    db: TestDatabase, service: Caller
+) -> None:
+    """The exchange's clock was set back since: what a person has seen is the truth all the same."""
+    execution = claimed(db, service)
+    record(service, execution, "placed", p_order=order(execution, "new", "0"))
+    older = order(execution, "canceled", "0") | {"updated": int(execution["access_timestamp"]) - 1000}
+    assert record(service, execution, "placed", p_order=older)["outcome"] == "unchanged"
+
+    answer = _settle(service, execution, "CANCELED", older)
+
+    assert answer["execution"]["status"] == "CANCELED"
+
+
 def test_a_settlement_by_hand_names_who_why_and_a_final_state(db: TestDatabase, service: Caller) -> None:
     """What does not say who decided what, and why, decides nothing."""
     execution = claimed(db, service)
@@ -719,6 +763,20 @@ def test_a_round_from_before_the_first_begins_the_count_again(db: TestDatabase, 
     soon = _absent(db, service, execution, p_began_ms=began + 40_000, p_ended_ms=began + 40_100)
 
     assert (set_back["outcome"], soon["outcome"]) == ("first_round", "too_soon")
+
+
+def test_a_listed_fill_begins_the_count_again(db: TestDatabase, service: Caller) -> None:
+    """A fill without its order is a trace: the silent round before it proves nothing any more."""
+    execution = claimed(db, service)
+    began = _first_moment(execution)
+    db.advance(timedelta(seconds=70))
+    _absent(db, service, execution, p_began_ms=began, p_ended_ms=began + 100)
+    service.call("release_reconciliation", p_execution_id=execution["id"], p_reason="FILL_LISTED")
+    db.advance(timedelta(seconds=40))
+
+    answer = _absent(db, service, execution, p_began_ms=began + 40_000, p_ended_ms=began + 40_100)
+
+    assert answer["outcome"] == "first_round"
 
 
 def test_what_is_no_complete_round_says_nothing(db: TestDatabase, service: Caller) -> None:

@@ -301,6 +301,25 @@ class TestReconciling:
             "canceled",
         ]
 
+    def test_a_cancel_that_a_look_up_does_not_show_yet_is_looked_up_again(self) -> None:
+        """Look-ups lag behind a cancel: what still rests there is recorded once, and its end as well."""
+        resting = order(1, status="new", filledAmount="0", filledAmountQuote="0")
+        fake, left = FakeExchange([resting]), [1]
+
+        def lagging(request: httpx.Request) -> httpx.Response | None:
+            if request.method == "GET" and request.url.path == "/v2/order" and fake.canceled and left.pop():
+                left.append(0)
+                return httpx.Response(200, json={**resting, "status": "new"})
+            return None
+
+        fake.intercept = lagging
+        database = world([execution(1)])
+        clean_up(database, fake)
+        assert [call["p_order"]["status"] for call in database.of("record_execution_result")] == [
+            "new",
+            "canceled",
+        ]
+
     def test_without_the_announcement_nothing_is_cancelled(self) -> None:
         """What the audit cannot have is not asked for; the next run tries again."""
         database = world([execution(1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,15 @@ def refused_connection() -> httpx.Response:
 
 def timed_out() -> httpx.Response:
     raise httpx.ReadTimeout("no answer")
+
+
+def until(comes: Callable[[], bool]) -> None:
+    """Wait for what another thread brings."""
+    for _ in range(5000):
+        if comes():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came")
 
 
 def body(answer: Any) -> dict[str, Any]:
@@ -465,6 +475,23 @@ def test_a_look_up_that_lags_is_asked_again(world: World) -> None:
     assert world.approve().status_code == 200
 
 
+def test_a_look_up_with_a_word_nobody_knows_is_asked_again(world: World) -> None:
+    """It says nothing of the fate; the next one does."""
+    words = ["aWordFromTomorrow", "filled"]
+
+    def intercept(name: str, proceed: Callable[[], httpx.Response]) -> httpx.Response:
+        answer = proceed()
+        if name == "POST /order":
+            return timed_out()
+        if name == "GET /order" and world.exchange.orders:
+            return httpx.Response(200, json={**answer.json(), "status": words.pop(0)})
+        return answer
+
+    world.exchange.intercept = intercept
+    answer = world.approve()
+    assert (answer.status_code, body(answer)["execution"]["status"], words) == (200, "FILLED", [])
+
+
 def test_look_ups_end(world: World) -> None:
     """An exchange that answers nothing any more costs a bounded time."""
 
@@ -630,6 +657,43 @@ def test_a_ban_on_one_read_is_heeded_whatever_the_others_say(world: World) -> No
     assert body(world.approve())["code"] == "BUSY"
     world.clock.sleep(61)
     assert world.approve().status_code == 200
+
+
+def test_a_ban_is_heeded_although_a_later_answer_shows_points_left(world: World) -> None:
+    """The limits of an address and of a key are two: what one answer shows says nothing of the other."""
+    market_data = world.trader.market_data
+
+    def intercept(name: str, proceed: Callable[[], httpx.Response]) -> httpx.Response:
+        if name == "GET /time":
+            return refusal(429, 105)
+        if name in ("GET /markets", "GET /ticker/book"):
+            until(lambda: market_data.rate_limit is not None)
+        return proceed()
+
+    world.exchange.intercept = intercept
+    assert world.approve().status_code == 422
+    assert body(world.approve())["code"] == "BUSY"
+
+
+def test_what_an_order_leaves_of_the_rate_limit_is_heeded(world: World) -> None:
+    """Its own answer may be the first that shows how little is left."""
+
+    def intercept(name: str, proceed: Callable[[], httpx.Response]) -> httpx.Response:
+        world.exchange.remaining = 50 if name == "POST /order" else 1000
+        return proceed()
+
+    world.exchange.intercept = intercept
+    assert world.approve().status_code == 200
+    world.database.execution = None
+    assert body(world.approve())["code"] == "BUSY"
+
+
+def test_evidence_of_an_endless_answer_is_its_beginning(world: World) -> None:
+    """What the exchange says is kept, and a page of it is enough."""
+    world.exchange.intercept = fault("POST /order", lambda: httpx.Response(502, text="x" * 100_000))
+    world.approve()
+    (kept,) = world.database.called("record_execution_result")
+    assert kept["p_response"] == {"http_status": "502", "body": "x" * 4000}
 
 
 # The client
