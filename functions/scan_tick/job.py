@@ -24,6 +24,18 @@ class Rpc(Protocol):
         """See `shared.database.Database.call`."""
 
 
+class Blocked(BaseModel):
+    """Why no order of the owner would pass in a market now; of a cooldown, until when."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else "no order would pass"
+
+
 class ClaimedJob(BaseModel):
     """One row of what `claim_due_scan_jobs` answers."""
 
@@ -33,6 +45,8 @@ class ClaimedJob(BaseModel):
     lock_token: UUID
     policy: Any
     policy_hash: str | None
+    blocked: Mapping[str, Blocked] = {}
+    """By market. The database decides it again when a proposal is approved."""
     lost_worker: str | None = None
     """Who held it until its lock expired."""
 

@@ -61,10 +61,10 @@ OUTAGES = frozenset({Trouble.UNREADABLE, Trouble.RATE_LIMITED})
 
 @dataclass(frozen=True)
 class Unusable:
-    """A market that this scan leaves alone, and why."""
+    """A market that this scan leaves alone, and why: a `Trouble`, or the check that an order would fail."""
 
     market: str
-    trouble: Trouble
+    trouble: str
     sentence: str
 
 

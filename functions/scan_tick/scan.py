@@ -16,6 +16,7 @@ from functions.scan_tick.answer import Hold
 from functions.scan_tick.ask import LEAST_MODEL_TIMEOUT_S, ask
 from functions.scan_tick.job import (
     LONGEST_REASON,
+    Blocked,
     ClaimedJob,
     Ending,
     LeaseLostError,
@@ -84,7 +85,7 @@ def _decide(
         return Verdict("failed", "POLICY_INVALID: the stored policy cannot be read")
     if not policy.allowlist:
         return Verdict("held", "ALLOWLIST_EMPTY: nothing may trade")
-    facts, unusable = _look(policy, markets, work_until)
+    facts, unusable = _look(policy, job.blocked, markets, work_until)
     if not facts:
         return _nothing_to_ask_about(unusable)
     decided = ask(job, ask_about(facts, policy, outside.model.name), work_until, outside, usage)
@@ -110,16 +111,21 @@ def _decide(
 
 
 def _look(
-    policy: TradingPolicy, markets: MarketReader, work_until: float
+    policy: TradingPolicy, blocked: Mapping[str, Blocked], markets: MarketReader, work_until: float
 ) -> tuple[list[MarketFacts], list[Unusable]]:
-    """The markets that this owner can be asked about, and the others with their reasons."""
-    seen = markets.read(policy.allowlist, work_until - LEAST_MODEL_TIMEOUT_S)
+    """The markets that this owner can be asked about, and the others with their reasons.
+
+    One that is blocked is not even read.
+    """
+    at_rest = [Unusable(market, why.code, str(why)) for market, why in blocked.items()]
+    to_read = [market for market in policy.allowlist if market not in blocked]
+    seen = markets.read(to_read, work_until - LEAST_MODEL_TIMEOUT_S)
     judged = [
         (too_wide(each, policy.max_spread_percent) or each) if isinstance(each, MarketFacts) else each
         for each in seen
     ]
     facts, left_out = most_traded([each for each in judged if isinstance(each, MarketFacts)], MOST_MARKETS)
-    return facts, [each for each in judged if isinstance(each, Unusable)] + left_out
+    return facts, at_rest + [each for each in judged if isinstance(each, Unusable)] + left_out
 
 
 def _nothing_to_ask_about(unusable: list[Unusable]) -> Verdict:

@@ -17,6 +17,62 @@ as $$
 $$;
 comment on function interlock.effective_state(text) is 'The stricter of an owner''s state and the global one.';
 
+create function interlock.blocked_markets(
+    p_user_id uuid, p_controls public.trading_controls, p_policy jsonb, p_now timestamptz
+) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+    v_least numeric := (p_policy #>> '{limits,order,min_eur}')::numeric;
+    v_cooldown interval := make_interval(mins => (p_policy ->> 'cooldown_minutes')::integer);
+    v_today record;
+    v_everywhere text;
+begin
+    -- GUARD: an owner who may trade nothing costs nothing.
+    if p_policy -> 'allowlist' = '[]' then
+        return '{}';
+    end if;
+    select * into v_today
+    from interlock.counted_today(
+        p_user_id, p_controls.mode, date_trunc('day', p_now, 'UTC'), (p_policy #>> '{limits,order,max_eur}')::numeric
+    );
+    v_everywhere := case
+        when v_today.trades >= (p_policy #>> '{limits,daily,trades}')::integer then 'DAILY_TRADES_EXHAUSTED'
+        when v_today.value + v_least > (p_policy #>> '{limits,daily,value_eur}')::numeric then 'DAILY_VALUE_EXHAUSTED'
+        when v_least > p_controls.max_order_eur or v_today.all_value + v_least > p_controls.max_daily_value_eur
+            then 'ACCOUNT_LIMIT_EXHAUSTED'
+    end;
+    return coalesce(
+        (
+            select jsonb_object_agg(market.name, jsonb_build_object('code', found.code, 'until', found.until))
+            from jsonb_array_elements_text(p_policy -> 'allowlist') as market (name)
+            cross join lateral (
+                select
+                    case
+                        when v_everywhere is not null then v_everywhere
+                        when exists (
+                            select
+                            from public.trade_executions as execution
+                            where execution.user_id = p_user_id
+                                and execution.market = market.name
+                                and execution.status in ('CLAIMED', 'UNKNOWN', 'OPEN', 'PARTIALLY_FILLED')
+                        ) then 'UNSETTLED_EXECUTION'
+                        when last.traded_at is not null then 'COOLDOWN_ACTIVE'
+                    end as code,
+                    last.traded_at + v_cooldown as until
+                from interlock.last_trades(
+                    p_user_id, split_part(market.name, '-', 1), p_controls.mode, p_now - v_cooldown
+                ) as last (traded_at)
+            ) as found
+            where found.code is not null
+        ),
+        '{}'
+    );
+end
+$$;
+comment on function interlock.blocked_markets(uuid, public.trading_controls, jsonb, timestamptz) is
+    'The allowlisted markets in which no order of an owner, however small, would pass the checks of an approval now: why, and until when a cooldown runs. Anti-flip and REDUCE_ONLY leave one side open and block no market.';
+
 create function public.claim_due_scan_jobs(p_instance_id text, p_limit integer default 5) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 -- The limit is a parameter, and a plan for each limit costs more than the claim.
@@ -27,7 +83,7 @@ declare
     c_most_failures constant integer := 10;
     c_most_round constant integer := 1000;
     v_now timestamptz := interlock.clock();
-    v_state text;
+    v_controls public.trading_controls;
     v_wanted integer := p_limit;
     v_round integer := 0;
     v_due uuid[];
@@ -45,7 +101,7 @@ begin
     end if;
     perform interlock.act_as('scan_tick');
     -- Read once: a function of each due job would make a claim as slow as its queue is long.
-    select controls.trading_state into strict v_state from public.trading_controls as controls where controls.singleton;
+    select * into strict v_controls from public.trading_controls as controls where controls.singleton;
 
     loop
         -- No more than it takes: what another worker took meanwhile is looked at again, with all that this reads.
@@ -87,7 +143,7 @@ begin
             from public.trading_policies as policy
             where job.id = any (v_due)
                 and policy.user_id = job.user_id
-                and 'HALTED' not in (v_state, policy.trading_state)
+                and 'HALTED' not in (v_controls.trading_state, policy.trading_state)
             returning
                 job.id, job.user_id, job.lock_token, job.lock_expires_at, job.next_run_at, policy.policy, policy.policy_hash,
                 -- Only a crash that this claim has counted switches a job off here.
@@ -96,7 +152,8 @@ begin
         leased as (
             select
                 taken.id, taken.user_id, taken.lock_token, taken.lock_expires_at, taken.next_run_at as due_at,
-                taken.policy, taken.policy_hash, v_lost ->> taken.id::text as lost_worker
+                taken.policy, taken.policy_hash, v_lost ->> taken.id::text as lost_worker,
+                interlock.blocked_markets(taken.user_id, v_controls, taken.policy, v_now) as blocked
             from taken
             where not taken.crashed_too_often
         )
@@ -133,7 +190,7 @@ begin
 end
 $$;
 comment on function public.claim_due_scan_jobs(text, integer) is
-    'Leases up to p_limit due jobs of owners for 2 minutes, each under a fresh token: a list of jobs with their policy and, when its lock had expired, the worker that lost it. A job that another worker holds is passed over; an expired lease is taken at once and counts as a failure.';
+    'Leases up to p_limit due jobs of owners for 2 minutes, each under a fresh token: a list of jobs with their policy, the markets in which nothing of the owner would pass now and, when its lock had expired, the worker that lost it. A job that another worker holds is passed over; an expired lease is taken at once and counts as a failure.';
 
 -- Budget
 

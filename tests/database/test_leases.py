@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from tests.database.acts import at_once, background, many_due, until_it_waits
-from tests.database.harness import POLICY, Caller, Refused, TestDatabase
+from tests.database.acts import at_once, background, claimed, failed_codes, many_due, until_it_waits
+from tests.database.harness import POLICY, Caller, Refused, TestDatabase, open_trading, order, record
 
 _LEASE = timedelta(minutes=2)
 _SPREAD = timedelta(minutes=1)
 """At most so much later than asked for a job runs, so that jobs do not wake together."""
+
+_BEGIN = (
+    "p_user_id",
+    "p_proposal_id",
+    "p_mode",
+    "p_operator_id",
+    "p_trade_key_fingerprint",
+    "p_override_cooldown",
+    "p_override_anti_flip",
+)
 
 
 @pytest.fixture
@@ -348,6 +359,65 @@ def test_no_job_of_a_halted_owner_is_leased_however_many_there_are(db: TestDatab
     for _ in range(2):
         assert service.call("claim_due_scan_jobs", p_instance_id="a worker", p_limit=100) == []
     assert db.one("select count(*) from public.scan_jobs where next_run_at <= interlock.clock()") == 0
+
+
+_SIZES = {"order": {"min_eur": "8", "max_eur": "20"}}
+_ASKED = {**POLICY, "limits": _SIZES}
+_ALL = {"BTC-EUR", "ETH-EUR"}
+
+
+def _daily(**limits: object) -> dict[str, Any]:
+    return {**_ASKED, "limits": _SIZES | {"daily": limits}}
+
+
+_BLOCKED: list[tuple[dict[str, Any], dict[str, str], str, str | None, set[str]]] = [
+    (_ASKED, {}, "filled", None, set()),
+    (_ASKED | {"cooldown_minutes": 15}, {}, "filled", "COOLDOWN_ACTIVE", {"BTC-EUR"}),
+    (_ASKED | {"cooldown_minutes": 10}, {}, "filled", None, set()),
+    (_ASKED | {"anti_flip_minutes": 60}, {}, "filled", None, set()),
+    (_daily(trades=1), {}, "filled", "DAILY_TRADES_EXHAUSTED", _ALL),
+    (_daily(trades=2), {}, "filled", None, set()),
+    (_daily(value_eur="17.9"), {}, "filled", "DAILY_VALUE_EXHAUSTED", _ALL),
+    (_daily(value_eur="18"), {}, "filled", None, set()),
+    (_ASKED, {"max_daily_value_eur": "17.9"}, "filled", "ACCOUNT_LIMIT_EXHAUSTED", _ALL),
+    (_ASKED, {"max_daily_value_eur": "18"}, "filled", None, set()),
+    (_ASKED, {"max_order_eur": "7.99"}, "", "ACCOUNT_LIMIT_EXHAUSTED", _ALL),
+    (_ASKED, {"max_order_eur": "8"}, "", None, set()),
+    (_ASKED, {}, "claimed", "UNSETTLED_EXECUTION", {"BTC-EUR"}),
+]
+"""Policy, ceilings, what became of a buy ten minutes ago: why nothing would pass, and where."""
+
+
+def test_a_job_brings_the_markets_in_which_no_order_would_pass(db: TestDatabase, service: Caller) -> None:
+    """The scan need not ask about them; and what it is told is what the checks of an approval say."""
+    for policy, ceilings, earlier, code, blocked in _BLOCKED:
+        db.advance(timedelta(days=1))
+        open_trading(db)
+        owner = db.owner(policy)
+        themselves = db.as_user(owner)
+        themselves.call("schedule_scan")
+        if earlier:
+            execution = claimed(db, service, owner)
+            if earlier == "filled":
+                record(service, execution, "placed", p_order=order(execution))
+            db.advance(timedelta(minutes=10))
+        if ceilings:
+            version = db.one("select version from public.trading_controls")
+            service.call("set_trading_controls", p_changes=ceilings, p_version=version)
+
+        told = _lease(service)["blocked"]
+
+        case = (policy, ceilings, earlier)
+        assert {market: each["code"] for market, each in told.items()} == dict.fromkeys(blocked, code), case
+        for market in _ALL:
+            least = db.proposal(owner, market=market, amount_quote=Decimal(8))
+            asked = db.claim_parameters(owner, least)
+            answer = service.call("begin_execution", **{name: asked[name] for name in _BEGIN})
+            assert failed_codes(answer) == ({code} if market in blocked else set()), case
+        if code == "COOLDOWN_ACTIVE":
+            until = datetime.fromisoformat(told["BTC-EUR"]["until"])
+            assert until == db.now + timedelta(minutes=5)
+        themselves.call("schedule_scan", p_enabled=False)
 
 
 def test_jobs_that_may_not_run_stand_in_nobodys_way(db: TestDatabase, service: Caller, owner: UUID) -> None:

@@ -210,6 +210,7 @@ class Ledger:
     budget: int = 100
     jobs: dict[UUID, UUID | None] = field(default_factory=dict)
     policy: Any = field(default_factory=lambda: deepcopy(POLICY))
+    blocked: dict[str, Any] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     usage: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     proposals: dict[UUID, dict[str, Any]] = field(default_factory=dict)
@@ -250,7 +251,9 @@ class Ledger:
     def lease(self, job_id: UUID) -> ClaimedJob:
         """Take one job, as a claim does."""
         token = self.jobs[job_id] = uuid4()
-        return ClaimedJob(id=job_id, lock_token=token, policy=self.policy, policy_hash="hash")
+        return ClaimedJob(
+            id=job_id, lock_token=token, policy=self.policy, policy_hash="hash", blocked=self.blocked
+        )
 
     def _claim_due_scan_jobs(self, p_instance_id: str, p_limit: int) -> list[dict[str, Any]]:
         assert p_instance_id

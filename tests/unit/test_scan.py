@@ -78,6 +78,36 @@ def test_a_cut_is_recorded_and_no_cut_is_not() -> None:
     assert "clamped" not in proposal
 
 
+RESTING = {"code": "COOLDOWN_ACTIVE", "until": "2026-11-24T05:00:30.5+00:00"}
+
+
+def test_a_blocked_market_is_neither_read_nor_asked_about() -> None:
+    """The model is asked about the rest; why the market was left alone is kept with the proposal."""
+    ledger, talking = Ledger(blocked={"ETH-EUR": RESTING}), TalkingModel(GOOD)
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+        scan_one(ledger, talking, exchange)
+        assert not [call for call in exchange.router.calls if "ETH-EUR" in str(call.request.url)]
+    assert "ETH-EUR" not in json.dumps(talking.asked)
+    [proposal] = ledger.proposals.values()
+    left_alone = proposal["market_snapshot"]["left_alone"]
+    assert left_alone == {"ETH-EUR": "COOLDOWN_ACTIVE: until 2026-11-24 05:00 UTC"}
+
+
+def test_where_every_market_is_blocked_nothing_is_read_or_paid_for() -> None:
+    """The scan holds and says why; no call is reserved."""
+    exhausted = {"code": "DAILY_TRADES_EXHAUSTED", "until": None}
+    ledger, talking = Ledger(blocked={"BTC-EUR": exhausted, "ETH-EUR": RESTING}), TalkingModel(GOOD)
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+        result = scan_one(ledger, talking, exchange)
+        assert not exchange.router.calls
+    assert (result.ending, result.calls) == ("held", 0)
+    assert result.reason == (
+        "DAILY_TRADES_EXHAUSTED: BTC-EUR no order would pass; "
+        "COOLDOWN_ACTIVE: ETH-EUR until 2026-11-24 05:00 UTC"
+    )
+    assert (ledger.usage, talking.asked) == ({}, [])
+
+
 def test_a_proposal_keeps_what_the_model_saw() -> None:
     """Model, prompt version, input hash and the numbers of every market are stored with the proposal."""
     ledger, talking = Ledger(), TalkingModel(GOOD)

@@ -75,7 +75,7 @@ def facts(bars: tuple[Bar, ...], **changes: object) -> MarketFacts:
     return judged
 
 
-def trouble(bars: tuple[Bar, ...], **changes: object) -> Trouble:
+def trouble(bars: tuple[Bar, ...], **changes: object) -> str:
     """Why a market is unusable."""
     judged = judge(reading(bars, **changes))
     assert isinstance(judged, Unusable), judged
