@@ -81,6 +81,7 @@ VARIABLES = (
     Variable("OPENAI_API_KEY", _REFUSED, _YES, _REFUSED, "key of the model's server"),
     Variable("OPENAI_BASE_URL", _REFUSED, _OPTIONAL, _REFUSED, "any OpenAI-compatible server"),
     Variable("OPENAI_MODEL", _REFUSED, _YES, _REFUSED, "name of the model"),
+    Variable("MODEL_TIMEOUT_S", _NO, _OPTIONAL, _NO, "seconds that an answer may take; default 45, 5 to 80"),
     Variable(
         "TRADING_MODE",
         _OPTIONAL,
@@ -126,6 +127,7 @@ class Settings:
     openai_api_key: SecretStr | None
     openai_base_url: str | None
     openai_model: str | None
+    model_timeout_s: int
     trading_mode: TradingMode
     scheduler_instance_id: str
     allowed_origins: tuple[str, ...]
@@ -156,6 +158,7 @@ def load(function: FunctionName, environ: Mapping[str, str]) -> Settings:
         openai_api_key=_read_optional(own, "OPENAI_API_KEY", _secret),
         openai_base_url=_read_optional(own, "OPENAI_BASE_URL", _url),
         openai_model=_read_optional(own, "OPENAI_MODEL", _word),
+        model_timeout_s=_read_optional(own, "MODEL_TIMEOUT_S", _integer(5, 80)) or 45,
         trading_mode=mode,
         scheduler_instance_id=_read_optional(own, "SCHEDULER_INSTANCE_ID", _word) or f"{function}-{uuid4()}",
         allowed_origins=_read_optional(own, "ALLOWED_ORIGINS", _origins) or (),

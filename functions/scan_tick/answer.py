@@ -196,6 +196,10 @@ def read_decision(content: str, markets: Sequence[str]) -> Hold | Trade | BadAns
     return _decided(decision)
 
 
+_ENDS_BY_ITSELF = frozenset({"stop", "eos", "eos_token", "end_turn"})
+"""The end that the protocol has a word for, and the words of servers that pass on their model's own."""
+
+
 def _content(choices: Sequence[_Choice]) -> str | BadAnswer:
     if len(choices) != 1:
         return BadAnswer(Refused.NOT_ONE_CHOICE, f"{len(choices)} choices where one was asked for")
@@ -206,7 +210,7 @@ def _content(choices: Sequence[_Choice]) -> str | BadAnswer:
         return BadAnswer(Refused.FILTERED, "the server filtered the answer")
     if finish_reason == "length":
         return BadAnswer(Refused.TRUNCATED, "the answer was cut at the token limit")
-    if finish_reason != "stop":
+    if finish_reason not in _ENDS_BY_ITSELF:
         return BadAnswer(Refused.NOT_FINISHED, "the answer did not end by itself")
     if not message.content or not message.content.strip():
         return BadAnswer(Refused.EMPTY, "the answer is empty")

@@ -10,14 +10,16 @@ from uuid import UUID, uuid4
 
 from functions.scan_tick.answer import FINAL, BadAnswer, Completion, Hold, Tokens, Trade, read_decision
 from functions.scan_tick.job import ClaimedJob, LeaseLostError, Outside, Usage, Verdict
-from functions.scan_tick.model import NotAnswered, NotAsked
+from functions.scan_tick.model import CONNECT_TIMEOUT_S, NotAnswered, NotAsked
 from functions.scan_tick.question import Question
 from shared.errors import DatabaseUnavailable
 from shared.events import Event
 from shared.log import log
 
-MODEL_TIMEOUT_S = 45.0
 LEAST_MODEL_TIMEOUT_S = 5.0
+CONNECTING_S = 2 * CONNECT_TIMEOUT_S
+"""What connecting may take beside the answer's own time: TCP and TLS."""
+
 RESERVE_ATTEMPTS = 2
 
 ASK, ASK_AGAIN = "scan_proposal", "scan_proposal_again"
@@ -66,7 +68,8 @@ def _ask_once(
     reason: str | None = "UNEXPECTED"
     tokens = Tokens()
     try:
-        timeout_s = min(MODEL_TIMEOUT_S, (work_until - outside.monotonic()) / 2)
+        left_s = work_until - outside.monotonic() - CONNECTING_S
+        timeout_s = min(outside.model.timeout_s, left_s)
         if timeout_s < LEAST_MODEL_TIMEOUT_S:
             charged, reason = "RELEASED", "OUT_OF_TIME"
             return Verdict("outage", "OUT_OF_TIME: too little of the lease was left to ask the model")

@@ -25,7 +25,12 @@ def _model(settings: Settings) -> Model:
         raise SettingsError(
             "OPENAI_MODEL and OPENAI_API_KEY are missing: scan_tick cannot start without them."
         )
-    return Model(settings.openai_model, settings.openai_api_key, settings.openai_base_url)
+    return Model(
+        settings.openai_model,
+        settings.openai_api_key,
+        settings.openai_base_url,
+        timeout_s=settings.model_timeout_s,
+    )
 
 
 log.configure("scan_tick", os.environ.get("GOOGLE_CLOUD_PROJECT"))

@@ -13,6 +13,7 @@ from typing import Any, cast
 import httpx2
 
 LARGEST_BODY = 256 * 1024
+LARGEST_REFUSAL = 16 * 1024
 
 
 _CONNECTED = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
@@ -22,8 +23,8 @@ class BoundedTransport(httpx2.BaseTransport):
     """Hands back a body that is whole, uncompressed, of bounded size, and there before the time is up.
 
     httpx2's read time-out bounds each wait; here it bounds the answer, its head as well as its body, so that
-    a server which sends a byte now and then cannot outlast a lease. The body of an error is not read at all:
-    nobody would believe it.
+    a server which sends a byte now and then cannot outlast a lease. The body of a refusal (4xx) is handed
+    back when it is there, whole and short; that of any other error is not read at all.
     """
 
     def __init__(
@@ -49,19 +50,32 @@ class BoundedTransport(httpx2.BaseTransport):
     def _whole(self, request: httpx2.Request, until: float) -> httpx2.Response:
         response = self._inner.handle_request(request)
         try:
-            if response.status_code >= httpx2.codes.MULTIPLE_CHOICES:
-                return httpx2.Response(response.status_code)
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise httpx2.DecodingError("compressed, which was not asked for")
-            return httpx2.Response(response.status_code, content=b"".join(self._bounded(response, until)))
+            status = response.status_code
+            if httpx2.codes.is_client_error(status):
+                return httpx2.Response(status, content=self._refusal(response, until))
+            if status >= httpx2.codes.MULTIPLE_CHOICES:
+                return httpx2.Response(status)
+            return httpx2.Response(status, content=self._body(response, until, LARGEST_BODY))
         finally:
             response.close()
 
-    def _bounded(self, response: httpx2.Response, until: float) -> Iterator[bytes]:
+    def _refusal(self, response: httpx2.Response, until: float) -> bytes:
+        """What is said beside a status that decides by itself: nothing, rather than an error of its own."""
+        try:
+            return self._body(response, until, LARGEST_REFUSAL)
+        except httpx2.RequestError:
+            return b""
+
+    def _body(self, response: httpx2.Response, until: float, largest: int) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise httpx2.DecodingError("compressed, which was not asked for")
+        return b"".join(self._bounded(response, until, largest))
+
+    def _bounded(self, response: httpx2.Response, until: float, largest: int) -> Iterator[bytes]:
         size = 0
         for chunk in cast(httpx2.SyncByteStream, response.stream):
             size += len(chunk)
-            if size > LARGEST_BODY:
+            if size > largest:
                 raise httpx2.DecodingError("the answer does not end")
             if self._monotonic() > until:
                 raise httpx2.ReadTimeout("the answer came too slowly")

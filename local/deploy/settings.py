@@ -68,6 +68,7 @@ SETTINGS = (
     Setting("MAX_DAILY_VALUE_EUR"),
     Setting("MAX_DAILY_GPT_CALLS"),
     Setting("MAX_DAILY_GPT_TOKENS"),
+    Setting("MODEL_TIMEOUT_S", required=False),
     Setting("ACCESS_WINDOW_MS", required=False),
     Setting("ALLOWED_ORIGINS", required=False),
     Setting("NOTIFY_URL", Kind.HIDDEN, required=False),

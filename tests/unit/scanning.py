@@ -178,15 +178,24 @@ Say = Callable[[httpx2.Request], httpx2.Response]
 class TalkingModel:
     """The network of a model that says these things, the last of them for ever; keeps what it was asked."""
 
-    def __init__(self, *says: Mapping[str, Any] | httpx2.Response | Exception | Say) -> None:
+    def __init__(
+        self, *says: Mapping[str, Any] | httpx2.Response | Exception | Say, timeout_s: float = 45
+    ) -> None:
         self._says = list(says)
+        self._timeout_s = timeout_s
         self._lock = Lock()
         self.asked: list[dict[str, Any]] = []
 
     def model(self) -> Model:
         """The real client over this network."""
         transport = httpx2.MockTransport(self._answer)
-        return Model("test-model", SecretStr("key"), "http://model.test/v1", transport=transport)
+        return Model(
+            "test-model",
+            SecretStr("key"),
+            "http://model.test/v1",
+            timeout_s=self._timeout_s,
+            transport=transport,
+        )
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         with self._lock:

@@ -28,6 +28,7 @@ VALUES = {
     "OPENAI_API_KEY": "openai-canary",
     "OPENAI_BASE_URL": "https://models.example.com/v1",
     "OPENAI_MODEL": "a-model",
+    "MODEL_TIMEOUT_S": "60",
     "TRADING_MODE": "live",
     "SCHEDULER_INSTANCE_ID": "instance-1",
     "ALLOWED_ORIGINS": "https://app.example.com,http://localhost:5173",
@@ -177,6 +178,16 @@ def test_a_malformed_value_is_refused_without_being_shown(name: str, value: str)
     assert said.startswith(f"{name} ")
     assert "\n" not in said
     assert "canary" not in said
+
+
+@pytest.mark.parametrize("value", ["4", "81", "4.5", "+9"])
+def test_the_models_time_fits_a_lease(value: str) -> None:
+    """From 5 to 80 seconds; 45 when unset."""
+    assert (
+        refusal("scan_tick", MODEL_TIMEOUT_S=value) == "MODEL_TIMEOUT_S must be a whole number from 5 to 80."
+    )
+    assert load("scan_tick", environ("scan_tick", MODEL_TIMEOUT_S=None)).model_timeout_s == 45
+    assert load("scan_tick", environ("scan_tick", MODEL_TIMEOUT_S="80")).model_timeout_s == 80
 
 
 @pytest.mark.parametrize("value", ["1", "9223372036854775807"])

@@ -445,6 +445,22 @@ def test_no_call_is_made_when_too_little_of_the_lease_is_left() -> None:
     assert [(row["status"], row["reason"]) for row in ledger.usage.values()] == [("RELEASED", "OUT_OF_TIME")]
 
 
+@pytest.mark.parametrize(("slept", "given"), [(0, 80), (30, 55)])
+def test_an_answer_may_take_the_time_that_is_set_and_ends_within_the_lease(slept: int, given: int) -> None:
+    """What is set bounds a call, and so does what connecting and finishing leave of the lease."""
+    patience: list[float] = []
+
+    def note(request: httpx2.Request) -> httpx2.Response:
+        patience.append(request.extensions["timeout"]["read"])
+        return httpx2.Response(200, json=GOOD)
+
+    ledger, talking, clock = Ledger(), TalkingModel(note, timeout_s=80), Clock()
+    with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
+        ledger.before["reserve_gpt_call"] = lambda _params: clock.sleep(slept)
+        assert scan_one(ledger, talking, exchange, clock).ending == "proposed"
+    assert patience == [given]
+
+
 def test_a_second_call_is_not_made_when_the_first_took_the_time() -> None:
     """The deadline holds for the re-ask as well, and the first refusal stays the reason."""
     clock = Clock()
