@@ -15,6 +15,7 @@ from shared.fees import TAKER_FEE, rounding_room
 from tests.database.acts import at_once, decided
 from tests.database.harness import (
     MARKET_CHECKS,
+    POLICY,
     Caller,
     Refused,
     TestDatabase,
@@ -109,6 +110,31 @@ def test_concurrent_claims_of_many_owners_never_exceed_the_ceiling(db: TestDatab
 
     assert [answer["outcome"] for answer in answers].count("claimed") == 4
     assert {code for answer in answers for code in _codes(answer)} == {"ACCOUNT_LIMIT_EXHAUSTED"}
+
+
+def test_what_a_partly_filled_order_may_still_spend_counts(db: TestDatabase, service: Caller) -> None:
+    """It counts once, at the higher of what it spent and what it may still spend: here all of its 10 EUR."""
+    owner = db.owner({**POLICY, "limits": {"daily": {"trades": 1000, "value_eur": "19"}}})
+    execution = db.claim(service, owner, db.proposal(owner))["execution"]
+    record(service, execution, "placed", p_order=order(execution, "partiallyFilled", "0.00001"))
+
+    answer = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
+
+    assert (answer["outcome"], _codes(answer)) == ("refused", {"DAILY_VALUE_EXHAUSTED"})
+    (used,) = [check["facts"]["used_eur"] for check in answer["checks"] if check["check"] == "daily_value"]
+    assert Decimal(used) == 10
+
+
+def test_trades_of_the_other_mode_count_for_nothing(db: TestDatabase, service: Caller) -> None:
+    """A day of dry runs leaves the limits of live trading alone."""
+    owner = db.owner({**POLICY, "limits": {"daily": {"trades": 1, "value_eur": "19"}}})
+    db.do("update public.trading_controls set mode = 'dry_run' where singleton")
+    dry = db.claim(service, owner, db.proposal(owner), p_mode="dry_run")
+    db.do("update public.trading_controls set mode = 'live' where singleton")
+
+    live = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
+
+    assert (dry["outcome"], live["outcome"]) == ("claimed", "claimed"), _codes(live)
 
 
 @pytest.mark.parametrize("changed", ["reconciliation", "halt", "owner", "policy"])
