@@ -21,7 +21,7 @@ run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=
 demo-faults: setup ## the cycle once more, and the answer to the order is lost
 	@bash local/start.sh cycle lost-answer
 
-serve: setup ## the local world and the three functions on their schedule, until interrupted; MODE=dry_run
+serve: setup ## the local world and the three functions on their schedule; what it stores stays; MODE=dry_run, FRESH=1
 	@bash local/start.sh serve
 
 sql: setup ## run SQL from standard input on DATABASE_URL and show what it answers
@@ -96,6 +96,6 @@ stage: setup ## what is uploaded, function by function, in .local/stage/
 check-keys: setup ## whether the exchange keys are what they should be; reads deploy.env, places nothing
 	@$(PYTHON) -m local.deploy.check_keys
 
-clean: ## remove everything that set-up and runs made
+clean: ## remove everything that set-up and runs made, the database of make serve too
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down --all; fi
 	@rm -rf .venv node_modules bench/rivals/node_modules .local 2>/dev/null || { echo "Some files belong to another user: remove .venv, node_modules and .local as that user." >&2; exit 1; }

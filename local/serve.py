@@ -1,7 +1,9 @@
 """``make serve``: the local world, kept running, with cleanup and scan_tick on their schedule.
 
-The schedule is the cloud's: both run every minute, and runs may overlap. ``.local/serve.env`` holds what a
-shell needs to take part. Ends with Ctrl-C or a signal, and leaves nothing running.
+The schedule is the cloud's: both run every minute, and runs may overlap. Database, keys, password and the
+exchange's books stay in ``.local/serve/kept`` for the next run; FRESH=1 begins anew. Trading that was
+halted stays halted, and the mode is what MODE says. ``.local/serve.env`` holds what a shell needs.
+Ends with Ctrl-C or a signal, or with the reason when a process of it is gone; nothing is left running.
 """
 
 from __future__ import annotations
@@ -18,17 +20,18 @@ from typing import Any, Literal
 
 import httpx
 
-from local import world
+from local import stack, world
 from local.cycle import EMAIL, POLICY
 from local.errors import LocalWorldError
 from local.owner import create_user
 from local.processes import check_all
-from local.stack import LOCAL, REPOSITORY, write_private
+from local.stack import KEPT, LOCAL, REPOSITORY, write_private
 from local.world import Options, World
 
 NAME = "serve"
 EVERY_S = 60.0
 VARIABLES = LOCAL / "serve.env"
+PASSWORD = LOCAL / NAME / KEPT / "owner.password"
 SCHEDULED = ("cleanup", "scan_tick")
 _LONGEST_RUN_S = 300.0
 _LOOKED_AFTER_S = 1.0
@@ -39,7 +42,10 @@ def main() -> None:
     try:
         options = replace(Options.from_environment(os.environ), trading_mode=_mode(os.environ))
         print("Setting up …", flush=True)
-        with world.running(NAME, options) as place:
+        # A first start that did not come to its end is none.
+        if os.environ.get("FRESH") or not PASSWORD.exists():
+            stack.forget(NAME)
+        with world.running(NAME, options, kept=True) as place:
             try:
                 _introduce(place, options)
                 with suppress(KeyboardInterrupt, SystemExit):
@@ -76,9 +82,14 @@ def variables(place: World) -> str:
 
 def _introduce(place: World, options: Options) -> None:
     write_private(VARIABLES, variables(place))
-    owner = create_user(place.stack, EMAIL, note="the owner of this local world")
-    owner.call("set_trading_policy", p_policy=POLICY)
-    owner.call("schedule_scan")
+    if place.stack.goes_on:
+        password = f"as at the first start; it is in {PASSWORD.relative_to(REPOSITORY)}"
+    else:
+        owner = create_user(place.stack, EMAIL, note="the owner of this local world")
+        owner.call("set_trading_policy", p_policy=POLICY)
+        owner.call("schedule_scan")
+        write_private(PASSWORD, f"{owner.password}\n")
+        password = f"{owner.password}  (shown this once)"
     lines = [
         ("mode", f"{options.trading_mode}, against a simulated exchange: no real money"),
         ("dashboard", place.stack.supabase_url),
@@ -89,14 +100,15 @@ def _introduce(place: World, options: Options) -> None:
         ("model", place.model_url or "the real one"),
         ("messages", "sent to NOTIFY_URL" if options.notify_url else "nobody is told: set NOTIFY_URL"),
         ("publishable key", place.stack.publishable_key),
-        ("owner", owner.email),
-        ("password", f"{owner.password}  (shown this once)"),
+        ("owner", EMAIL),
+        ("password", password),
+        ("database", "goes on from the last run; FRESH=1 begins anew" if place.stack.goes_on else "new"),
     ]
     print("\n".join(f"  {name:<16} {value}" for name, value in lines))
     print(
         "In another terminal:\n"
         f"  . {VARIABLES.relative_to(REPOSITORY)}\n"
-        f"  ./interlock login {owner.email}\n"
+        f"  ./interlock login {EMAIL}\n"
         "Ctrl-C stops everything.\n",
         flush=True,
     )

@@ -2,7 +2,7 @@
 
 ``python -m local.stack up`` starts one in the background and writes ``.local/stack.env``; ``down`` stops it.
 Programs use :func:`running`. Every stack has a name and keeps everything it owns in ``.local/<name>/``, so
-several run side by side, in one checkout or in many. Its data is gone when it stops.
+several run side by side, in one checkout or in many. Its data is gone when it stops, unless it is kept.
 """
 
 from __future__ import annotations
@@ -34,11 +34,14 @@ LOCAL = REPOSITORY / ".local"
 SQL = Path(__file__).resolve().parent / "sql"
 BACKGROUND = "stack"
 OPERATOR_ID = 7
+KEPT = "kept"
+"""The folder, in that of a stack, which outlives it."""
 
 _LOGIN_ROLES = ("authenticator", "postgres", "supabase_lite")
 _BASE = "interlock_base"
 _TEMPLATE = "interlock_template"
 _RECORD = "stack.json"
+_LEFT = "left.json"
 _PROCESSES = ("postgres", "supabase")
 _VARIABLES = (
     "DATABASE_URL",
@@ -61,6 +64,8 @@ class Stack:
     jwt_secret: str = field(repr=False)
     admin_url: str = field(repr=False)
     """The superuser of the same database, for what tests of the database itself need."""
+    goes_on: bool = False
+    """Whether its database was left by an earlier run."""
 
     @property
     def folder(self) -> Path:
@@ -109,7 +114,7 @@ def stop(name: str = BACKGROUND) -> list[str]:
 
 
 def stop_all_worlds() -> None:
-    """Stop every stack of this checkout, also what killed runs left behind.
+    """Stop every stack of this checkout, also what killed runs left behind, and forget what is kept.
 
     Raises:
         InUseError: a running program uses one of them.
@@ -120,15 +125,21 @@ def stop_all_worlds() -> None:
             raise _in_use(record.owner, folder.name)
         if record is not None or any(folder.glob("*.pid")):
             stop(folder.name)
+        if (folder / KEPT).exists():
+            forget(folder.name)
 
 
 @contextmanager
-def running(name: str) -> Iterator[Stack]:
-    """A new stack that lives as long as the block, also when a signal ends it. Raises as start does."""
+def running(name: str, *, kept: bool = False) -> Iterator[Stack]:
+    """A stack that lives as long as the block, also when a signal ends it. Raises as start does.
+
+    Args:
+        kept: go on with the database that the last such stack of this name left, and leave it to the next.
+    """
     if name == BACKGROUND:
         raise ValueError(f"'{BACKGROUND}' is the stack that runs in the background")
     with leaving_on_signals(), ExitStack() as at_the_end:
-        yield _start(name, identify(os.getpid()), at_the_end)
+        yield _start(name, identify(os.getpid()), at_the_end, kept=kept)
 
 
 @contextmanager
@@ -192,6 +203,14 @@ def drop_database(stack: Stack, url: str) -> None:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
+def set_mode(database_url: str, mode: str) -> None:
+    """Put the mode into the controls of a database that is kept, and touch nothing else: a halt stays."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "update public.trading_controls set mode = %(mode)s where mode <> %(mode)s", {"mode": mode}
+        )
+
+
 def seed_controls(database_url: str, mode: str = "live") -> None:
     """Open trading in the simulated exchange's account, as an operator does once on a real project."""
     fingerprint = hashlib.sha256(TRADE_KEY.encode()).hexdigest()[:16]
@@ -238,7 +257,21 @@ def _up() -> None:
     print(f"  variables          {_env_file().relative_to(REPOSITORY)}")
 
 
-def _start(name: str, owner: ProcessId | None, at_the_end: ExitStack | None) -> Stack:
+def forget(name: str) -> None:
+    """Remove the database that the stacks of this name leave to each other.
+
+    Raises:
+        InUseError: a running program uses it.
+    """
+    with undisturbed(), _alone(name) as folder:
+        record = _Record.read(folder)
+        if record is not None and record.owner is not None and is_alive(record.owner):
+            raise _in_use(record.owner, name)
+        _clean(folder)
+        postgres.remove_kept(folder / KEPT)
+
+
+def _start(name: str, owner: ProcessId | None, at_the_end: ExitStack | None, *, kept: bool = False) -> Stack:
     with _alone(name) as folder:
         record = _Record.read(folder)
         if record is not None:
@@ -249,7 +282,7 @@ def _start(name: str, owner: ProcessId | None, at_the_end: ExitStack | None) -> 
         with undisturbed():
             _clean(folder)
         try:
-            built = _build(name, folder, owner)
+            built = _build(name, folder, owner, kept=kept)
             if at_the_end is not None:
                 at_the_end.callback(_stop_own, name, owner)
         except BaseException:
@@ -273,12 +306,22 @@ def _in_use(owner: ProcessId, name: str) -> InUseError:
     )
 
 
-def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
+def _build(name: str, folder: Path, owner: ProcessId | None, *, kept: bool) -> Stack:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     tools = _tools()
-    server = postgres.start(folder, REPOSITORY / "node_modules")
-    _create_roles(server)
-    keys = supabase.Keys.random()
+    place = folder / KEPT if kept else None
+    left = None
+    if place is not None:
+        place.mkdir(exist_ok=True, mode=0o700)
+        left = _Left.read(place)
+        if left is not None:
+            left.check(_migrations())
+    server = postgres.start(
+        folder, REPOSITORY / "node_modules", kept=place, password=left.password if left else None
+    )
+    if left is None:
+        _create_roles(server)
+    keys = left.keys if left else supabase.Keys.random()
     supabase_url = supabase.start_api(
         folder, REPOSITORY, tools, server.url("supabase_lite", "postgres"), keys
     )
@@ -290,8 +333,12 @@ def _build(name: str, folder: Path, owner: ProcessId | None) -> Stack:
         secret_key=keys.secret,
         jwt_secret=keys.jwt_secret,
         admin_url=server.url(ADMIN, "postgres"),
+        goes_on=left is not None,
     )
-    supabase.migrate(folder, REPOSITORY, tools, stack.database_url)
+    if left is None or left.migrations != _migrations():
+        supabase.migrate(folder, REPOSITORY, tools, stack.database_url)
+    if place is not None:
+        _Left(server.password, keys, _migrations()).write(place)
     if name == BACKGROUND:
         seed_controls(stack.database_url)
         write_private(_env_file(), "".join(f"{key}={value}\n" for key, value in stack.environment().items()))
@@ -393,6 +440,43 @@ class _Record:
         write_private(self.stack.folder / _RECORD, json.dumps(asdict(self)))
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What a database that is kept needs to be served again; written once it is complete."""
+
+    password: str
+    keys: supabase.Keys
+    migrations: Mapping[str, str]
+    """The digest of each migration that it has, by name."""
+
+    @classmethod
+    def read(cls, place: Path) -> _Left | None:
+        try:
+            stored = json.loads((place / _LEFT).read_text())
+            return cls(stored["password"], supabase.Keys(**stored["keys"]), stored["migrations"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise LocalWorldError(f"{place / _LEFT} cannot be read: FRESH=1 begins anew.") from error
+
+    def write(self, place: Path) -> None:
+        write_private(place / _LEFT, json.dumps(asdict(self)))
+
+    def check(self, migrations: Mapping[str, str]) -> None:
+        """Refuse a database whose migrations are no longer those of this version; new ones are applied."""
+        changed = sorted(name for name, digest in self.migrations.items() if migrations.get(name) != digest)
+        if changed:
+            raise LocalWorldError(
+                f"The kept database was made by another version ({changed[0]} is another one now): "
+                "go back to that version, or FRESH=1 begins anew and forgets it."
+            )
+
+
+def _migrations() -> dict[str, str]:
+    files = sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql"))
+    return {file.name: _digest(file.read_bytes()) for file in files}
+
+
 def _is_healthy(stack: Stack) -> bool:
     children = (Child.from_pid_file(stack.folder / f"{name}.pid") for name in _PROCESSES)
     if not all(child is not None and child.alive for child in children):
@@ -417,8 +501,8 @@ def _clean(folder: Path) -> list[str]:
     stopped = stop_all(folder)
     postgres.remove_scratch(folder)
     for kept in folder.iterdir():
-        if kept.suffix == ".log":
-            continue  # the last words of a run outlive it
+        if kept.suffix == ".log" or kept.name == KEPT:
+            continue  # the last words of a run outlive it, and a database that is kept does
         if kept.is_dir() and not kept.is_symlink():
             shutil.rmtree(kept, ignore_errors=True)
         else:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import httpx
+
 from local import stack
 from local.errors import LocalWorldError, ProcessError
 from local.exchange.keys import READONLY_KEY, READONLY_SECRET, TRADE_KEY, TRADE_SECRET
 from local.ports import free_port
 from local.processes import Child
-from local.stack import OPERATOR_ID, REPOSITORY, Stack
+from local.stack import KEPT, OPERATOR_ID, REPOSITORY, Stack
 from shared.environment import receiver
 
 FUNCTIONS = ("execute", "scan_tick", "cleanup")
@@ -82,19 +84,24 @@ class World:
 
 
 @contextmanager
-def running(name: str, options: Options) -> Iterator[World]:
+def running(name: str, options: Options, *, kept: bool = False) -> Iterator[World]:
     """A whole world under this name; whatever was started is stopped at the end, also after a signal.
+
+    With `kept` database and exchange go on from the last such world, and are left to the next.
 
     Raises:
         LocalWorldError: one sentence that says what is wrong and what to do.
     """
-    with stack.running(name) as base:
+    with stack.running(name, kept=kept) as base:
         yield around(base, options)
 
 
 def around(base: Stack, options: Options) -> World:
     """Everything else of a world around a stack. It ends with the stack. Raises as running does."""
-    stack.seed_controls(base.database_url, mode=options.trading_mode)
+    if base.goes_on:
+        stack.set_mode(base.database_url, options.trading_mode)
+    else:
+        stack.seed_controls(base.database_url, mode=options.trading_mode)
     exchange, prices = start_exchange(base.folder, options)
     model = None if options.openai else start_model(base.folder)
     addresses = {
@@ -108,7 +115,15 @@ def start_exchange(folder: Path, options: Options) -> tuple[str, str]:
     """Start the simulated exchange; its REST address and the source of its prices."""
     arguments = ["--prices", "bitvavo"] if options.prices == "bitvavo" else []
     arguments += ["--candles", str(options.candles)] if options.candles else []
-    child, address = _start("exchange", "local.exchange", arguments, folder)
+    kept = folder / KEPT
+    wanted = None
+    if kept.is_dir():
+        arguments += ["--books", str(kept / "exchange.json")]
+        # An execution says at which address its order was placed: absence is judged nowhere else.
+        wanted = _number_in(kept / "exchange.port")
+    child, address = _start("exchange", "local.exchange", arguments, folder, wanted=wanted)
+    if kept.is_dir():
+        (kept / "exchange.port").write_text(str(httpx.URL(address).port))
     said = child.log_file.read_text(errors="replace").splitlines()
     prices = next(
         (line.split(maxsplit=1)[1] for line in said if line.strip().startswith("prices")), "unknown"
@@ -176,15 +191,31 @@ def environment(
     return _inherited(base.folder) | environ
 
 
-def _start(name: str, module: str, arguments: list[str], folder: Path) -> tuple[Child, str]:
-    return _serve(name, [sys.executable, "-m", module, *arguments], folder, _inherited(folder), ready="/")
+def _start(
+    name: str, module: str, arguments: list[str], folder: Path, *, wanted: int | None = None
+) -> tuple[Child, str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return _serve(name, command, folder, _inherited(folder), ready="/", wanted=wanted)
+
+
+def _number_in(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _serve(
-    name: str, command: list[str], folder: Path, environ: Mapping[str, str], *, ready: str
+    name: str,
+    command: list[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    ready: str,
+    wanted: int | None = None,
 ) -> tuple[Child, str]:
     for attempt in range(1, _STARTS + 1):
-        port = free_port()
+        port = free_port(wanted if attempt == 1 else None)
         child = Child.start(
             name, [*command, "--port", str(port)], folder=folder, environ=environ, cwd=REPOSITORY
         )

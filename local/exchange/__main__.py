@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from local.errors import LocalWorldError
+from local.exchange import books
 from local.exchange.app import create_app
 from local.exchange.clock import Clock
 from local.exchange.exchange import DEFAULT_CANDLES, DEFAULT_SEED, create_exchange
@@ -23,8 +24,18 @@ def main() -> None:
     try:
         listener = listen(options.port)
         clock = Clock(speed=options.speed)
+        left = None if options.books is None else books.read(options.books)
         candles = fetch(clock.now().steady_ms) if options.prices == "bitvavo" else options.candles
-        exchange = create_exchange(clock=clock, candles=candles, seed=options.seed, points=options.points)
+        exchange = create_exchange(
+            clock=clock,
+            candles=candles,
+            seed=options.seed,
+            points=options.points,
+            # Prices of now are never of an earlier run; a series goes on where the last run left it.
+            began_ms=left.began_ms if left is not None and options.prices != "bitvavo" else None,
+        )
+        if left is not None:
+            books.go_on(exchange, left)
     except LocalWorldError as error:
         sys.exit(str(error))
     exchange.settings.lookup_lag_ms = options.lag
@@ -37,7 +48,7 @@ def main() -> None:
         f"              {TRADE_SECRET}",
         flush=True,
     )
-    serve(create_app(exchange), listener)
+    serve(create_app(exchange, books=options.books), listener)
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of generated prices and book sizes")
     parser.add_argument("--speed", type=float, default=1.0, help="seconds that pass here per second")
     parser.add_argument("--lag", type=int, default=250, help="ms that GET /order lags behind")
+    parser.add_argument("--books", type=Path, help="file that keeps accounts and orders; default: none")
     parser.add_argument("--points", type=int, default=1000, help="rate limit a minute")
     options = parser.parse_args()
     if options.prices not in SOURCES:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.exchange.admin import admin_routes
+from local.exchange.books import KeptBooks
 from local.exchange.endpoints import ENDPOINTS, Endpoint
 from local.exchange.exchange import Exchange, create_exchange
 from local.exchange.faults import KINDS, ExchangeFaultRequest
@@ -45,9 +47,11 @@ class _Timed:
 
 
 def create_app(
-    exchange: Exchange | None = None, faults: FaultPlan[ExchangeFaultRequest] | None = None
+    exchange: Exchange | None = None,
+    faults: FaultPlan[ExchangeFaultRequest] | None = None,
+    books: Path | None = None,
 ) -> Starlette:
-    """The ASGI application of an exchange, by default of a fresh one without faults.
+    """The ASGI application of an exchange, by default of a fresh one, without faults and books on disk.
 
     Faults that break connections need `local.faults.wire.BreakableProtocol`, which `serving` sets.
     """
@@ -67,7 +71,10 @@ def create_app(
             *admin_routes(exchange, faults),
             Route("/_admin/times", latest_times),
         ],
-        middleware=[Middleware(_Timed, times)],
+        middleware=[
+            Middleware(_Timed, times),
+            *([] if books is None else [Middleware(KeptBooks, exchange, books)]),
+        ],
         exception_handlers={404: _not_found, 405: _not_found},
     )
 

@@ -92,12 +92,44 @@ class Engine:
         self._ids = Random(seed)  # noqa: S311 - ids of made-up trades, not secrets
         self._trade_numbers = count()
         self._lock = RLock()
+        self._seed = seed
+        self.changes = 0
+        """Goes up with every order and every deposit, so that a change can be noticed."""
+
+    # What one run leaves to the next
+
+    @_atomic
+    def books(
+        self,
+    ) -> tuple[list[tuple[str, str, str, Decimal]], list[list[Order]], dict[str, int], int]:
+        """Balances, every state of each order, how far resting orders saw the price, and fills so far."""
+        orders = [list(versions) for by_id in self._versions.values() for versions in by_id.values()]
+        fills = sum(len(versions[-1].fills) for versions in orders)
+        return self.ledger.rows(), orders, dict(self._reached), fills
+
+    @_atomic
+    def go_on(
+        self,
+        balances: Iterable[tuple[str, str, str, Decimal]],
+        orders: Iterable[list[Order]],
+        reached: Mapping[str, int],
+        fills: int,
+    ) -> None:
+        """Take on what :meth:`books` gave of another engine with these markets."""
+        for versions in orders:
+            for order in versions:
+                self._store(order)
+        self.ledger.replace(balances)
+        self._reached.update(reached)
+        self._ids = Random(f"{self._seed} {fills}")  # noqa: S311 - no id of a fill is given a second time
+        self._trade_numbers = count(fills)
 
     # What the world does
 
     @_atomic
     def deposit(self, account: str, symbol: str, amount: Decimal) -> None:
         """Money comes in from outside; a negative amount goes out. Raises Refusal 216."""
+        self.changes += 1
         inside, outside = Purse(account), Purse(OUTSIDE)
         if amount >= 0:
             self.ledger.move(amount, symbol, outside, inside)
@@ -359,6 +391,7 @@ class Engine:
 
     def _store(self, order: Order) -> Order:
         """Keep a state of an order; earlier ones stay readable for look-ups that lag."""
+        self.changes += 1
         versions = self._versions[order.market.name].setdefault(order.id, [])
         if not versions and order.asked.client_order_id is not None:
             key = (order.account, order.market.name, order.asked.client_order_id.lower())

@@ -48,6 +48,8 @@ class Exchange:
     keys: dict[str, ApiKey]
     limits: Limits
     source: str
+    began_ms: int = 0
+    """When the last of the candles had closed, Unix ms: from then on their series is repeated."""
     record: list[Accepted] = field(default_factory=list)
 
     @property
@@ -72,14 +74,15 @@ def create_exchange(
     balances: Mapping[str, Decimal] = DEFAULT_BALANCES,
     keys: Iterable[ApiKey] = DEFAULT_KEYS,
     points: int = 1000,
+    began_ms: int | None = None,
 ) -> Exchange:
-    """An exchange whose last closed candles end now.
+    """An exchange whose last closed candles end now, or ended when `began_ms` says.
 
     `candles` is a file or folder, Bitvavo's public data, or None for generated ones alone; markets without
     candles get generated ones. `points` is the rate limit a minute. Raises CandleError.
     """
     clock = clock or Clock()
-    now_ms = clock.now().steady_ms
+    now_ms = clock.now().steady_ms if began_ms is None else began_ms
     markets, held = _holdings(candles, now_ms)
     paths = {name: _path(market, held.get(name), seed, now_ms) for name, market in markets.items()}
     engine = Engine(markets, paths, settings or Settings(), seed)
@@ -87,7 +90,7 @@ def create_exchange(
     for account in dict.fromkeys((OWNER, *(key.account for key in by_name.values()))):
         for symbol, amount in balances.items():
             engine.deposit(account, symbol, amount)
-    return Exchange(clock, engine, by_name, Limits(points), _describe(held, len(markets), seed))
+    return Exchange(clock, engine, by_name, Limits(points), _describe(held, len(markets), seed), now_ms)
 
 
 def _holdings(

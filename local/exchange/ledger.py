@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -52,6 +53,17 @@ class Ledger:
     def accounts(self) -> list[str]:
         """Everyone who ever had or owed anything, in alphabetical order."""
         return sorted({purse.account for purse, _ in self._balances})
+
+    def rows(self) -> list[tuple[str, str, str, Decimal]]:
+        """Every balance: account, part, asset, amount."""
+        return [(purse.account, purse.part, symbol, sum_) for (purse, symbol), sum_ in self._balances.items()]
+
+    def replace(self, rows: Iterable[tuple[str, str, str, Decimal]]) -> None:
+        """Put these balances in the place of all that there are."""
+        self._balances.clear()
+        for account, part, symbol, amount in rows:
+            purse = Purse(account, "inOrder" if part == "inOrder" else "available")
+            self._balances[purse, symbol] = amount
 
     def total(self, symbol: str) -> Decimal:
         """The sum over all purses: zero, because what came in is owed to the outside."""
