@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from cli import commands, halting, show
+from cli import approving, commands, halting, show
 from cli.ends import Ended, Exit, Said, UnknownFate, WrongCall
 from cli.halting import Operator
 from cli.owner import Owner, sign_in, signed_in
@@ -67,11 +67,14 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
     owner = _owner(environ)
     match options.command:
         case "approve":
-            return commands.approve(
+            return approving.approve(
                 owner,
                 options.id,
                 override_cooldown=options.override_cooldown,
                 override_anti_flip=options.override_anti_flip,
+                quiet=options.json,
+                confirm=_confirming(options),
+                show_now=_shower(options),
             )
         case "decline":
             return commands.decline(owner, options.id)
@@ -166,6 +169,8 @@ def _complain(ended: Ended, *, as_json: bool) -> int:
             print(json.dumps(ended.as_json()), flush=True)
     else:
         _err(str(ended))
+        for line in ended.lines:
+            _err(f"  {line}")
     return ended.exit
 
 
@@ -213,15 +218,16 @@ def _parser() -> argparse.ArgumentParser:
     login.add_argument("email", nargs="?")
     command("proposals", "what waits for a decision")
     approve = command("approve", "approve a proposal: every check, then one order")
-    approve.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+    approve.add_argument("id", metavar="ID", help="its id, or the first six characters or more")
     approve.add_argument(
         "--override-cooldown", action="store_true", help="although the asset was just traded"
     )
     approve.add_argument(
         "--override-anti-flip", action="store_true", help="although the other side was just traded"
     )
+    approve.add_argument("--yes", action="store_true", help="do not ask")
     decline = command("decline", "decline a proposal")
-    decline.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+    decline.add_argument("id", metavar="ID", help="its id, or the first six characters or more")
     command("status", "trading states, executions, limits, windows, budget")
     policy = command("policy", "show your policy, or set it")
     policy.add_argument(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -41,15 +41,22 @@ class Said:
 class Ended(Exception):  # noqa: N818 - the leaves say how
     """A command that ends without what was asked for.
 
-    `code` and `facts` are what `--json` shows beside the sentence.
+    `code` and `facts` are what `--json` shows beside the sentence; `lines` are what people see under it.
     """
 
     exit: ClassVar[Exit]
 
-    def __init__(self, sentence: str, code: str, facts: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        code: str,
+        facts: Mapping[str, object] | None = None,
+        lines: Sequence[str] = (),
+    ) -> None:
         super().__init__(sentence)
         self.code = code
         self.facts = dict(facts or {})
+        self.lines = tuple(lines)
 
     def as_json(self) -> dict[str, object]:
         """The shape of every failure: `{"error": sentence, "code": code, ...}`."""

@@ -53,7 +53,9 @@ def header(session: Session, status: Mapping[str, Any] | None) -> RenderableType
     told = status or {}
     trading = told.get("trading")
     named = trading.get("mode") if isinstance(trading, Mapping) else None
-    return line(f"{session.email} at {session.interlock_url}: {mode(named, told.get('exchange_url'))}", "dim")
+    told_mode = mode(named, told.get("exchange_url"))
+    style = "bold" if told_mode.endswith("real money") and "no real" not in told_mode else "dim"
+    return line(f"{session.email} at {session.interlock_url}: {told_mode}", style)
 
 
 def mode(named: object, exchange_url: object = None) -> str:
@@ -147,7 +149,8 @@ def order(row: Mapping[str, Any]) -> str:
         else f"{row.get('amount')} {row.get('asset')}"
     )
     limit = f", limit {eur(row.get('limit_price'))}" if row.get("limit_price") else ""
-    return f"{row.get('side')} {amount} of {row.get('market')}{limit}"
+    where = f"of {row.get('market')}" if row.get("side") == "buy" else f"on {row.get('market')}"
+    return f"{row.get('side')} {amount} {where}{limit}"
 
 
 def proposals(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableType]:
@@ -170,6 +173,31 @@ def proposals(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableTyp
             )
         )
     return made
+
+
+def at_worst(row: Mapping[str, Any], now: str) -> RenderableType:
+    """What an approval could come to: order, worst price, fee, and until when."""
+    price, fee = row.get("worst_price"), row.get("fee_percent") or "?"
+    told = [
+        ("proposal", f"{short(row.get('id'))}  {order(row)}"),
+        ("price", f"{eur(row.get('reference_price'))} when it was proposed; at worst {eur(price)}"),
+    ]
+    if row.get("side") == "buy":
+        spends = f"at most {cents(row.get('amount_quote'))}, the fee of up to {fee} % included"
+        told.append(("spends", spends))
+    else:
+        brings = f"at worst {_product(row.get('amount'), price)}, less the fee of up to {fee} %"
+        told.append(("brings", brings))
+    expires = str(row.get("expires_at"))
+    told.append(("expires", f"in {until(expires, now)}, at {instant(expires)}"))
+    return facts(told)
+
+
+def _product(amount: object, price: object) -> str:
+    try:
+        return cents(Decimal(str(amount)) * Decimal(str(price)))
+    except InvalidOperation:
+        return "what the price allows"
 
 
 def executions(rows: Sequence[Mapping[str, Any]], now: str) -> list[RenderableType]:

@@ -90,12 +90,67 @@ class CommandLine:
         return Ran(code, said.out, said.err)
 
 
+def status(**changes: object) -> dict[str, Any]:
+    """A status as execute answers it."""
+    return {
+        "now": "2026-11-24T09:00:00+00:00",
+        "trading": {
+            "state": "ACTIVE",
+            "mode": "live",
+            "owner_state": "ACTIVE",
+            "owner_reason": "",
+            "global_state": "ACTIVE",
+            "global_reason": "",
+        },
+        "reconciliation": {"age_seconds": "38", "stale": False, "unread_markets": []},
+        "today": {
+            "trades": "1",
+            "trades_limit": "5",
+            "value_eur": "147.52",
+            "value_limit_eur": "1000",
+            "account_value_eur": "147.52",
+            "account_value_limit_eur": "5000",
+            "account_order_limit_eur": "1000",
+        },
+        "model_budget": {"daily_used": "1", "daily_limit": "20", "hourly_used": "1", "hourly_limit": "4"},
+        "windows": [],
+        "pending_proposals": [],
+        "unsettled_executions": [],
+        "last_execution": None,
+        "scan": None,
+        "policy": None,
+        "policy_warnings": [],
+        "exchange_url": "http://127.0.0.1:9/v2",
+        **changes,
+    }
+
+
+def proposal(**changes: object) -> dict[str, Any]:
+    return {
+        "id": PROPOSAL,
+        "market": "BTC-EUR",
+        "asset": "BTC",
+        "side": "buy",
+        "amount": None,
+        "amount_quote": "149.00",
+        "limit_price": None,
+        "reference_price": "62355",
+        "confidence": "79.80",
+        "expires_at": "2026-11-24T09:12:30+00:00",
+        "rationale": "it is cheap",
+        "worst_price": "62978.55",
+        "fee_percent": "0.25",
+        **changes,
+    }
+
+
 @pytest.fixture
 def deployment() -> Iterator[Deployment]:
     with serving(lambda _: Reply(500)) as server:
         made = Deployment(server)
         server.answering = made
         made.says("/auth/v1/token", made.tokens)
+        made.says("/status", Reply(200, status()))
         yield made
 
 

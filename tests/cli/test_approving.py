@@ -7,10 +7,18 @@ from typing import Any
 import httpx
 import pytest
 
-from cli import commands, web
+from cli import approving, web
 from cli.sentences import SENTENCES, wanted, why
 from functions.execute.checks import CHECKS
-from tests.cli.conftest import PROPOSAL, CommandLine, Deployment
+from tests.cli.conftest import (
+    EMAIL,
+    PROPOSAL,
+    CommandLine,
+    Deployment,
+    on_a_terminal,
+    proposal,
+    status,
+)
 from tests.loopback import HANG_UP, Reply
 
 pytestmark = pytest.mark.unit
@@ -38,10 +46,78 @@ def failed(check: str, code: str, **facts: object) -> dict[str, Any]:
     return {"check": check, "verdict": "FAILED", "code": code, "facts": facts}
 
 
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize(("answer", "end"), [("y", 0), ("", 1), ("n", 1)])
+def test_what_an_approval_could_come_to_is_shown_before_it_is_asked_about(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, answer: str, end: int
+) -> None:
+    """Whose trading, which money, the order, the worst price, the fee, until when; nothing without a yes."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    deployment.says("/status", Reply(200, status(pending_proposals=[proposal()])))
+    deployment.says("/", Reply(200, executed("FILLED")))
+    ran = on_a_terminal("approve", PROPOSAL, answers=[("Approve it? [y/N] ", answer)])
+    said = " ".join(ran.out.split())
+    for part in (
+        f"{EMAIL} at {deployment.server.url}: live, against a simulated exchange: no real money",
+        "proposal b15bc6d5 buy 149.00 EUR of BTC-EUR",
+        "price 62,355.00 EUR when it was proposed; at worst 62,978.55 EUR",
+        "spends at most 149.00 EUR, the fee of up to 0.25 % included",
+        "expires in 12 min, at 2026-11-24 09:12:30",
+    ):
+        assert part in said
+    assert (ran.exit, len(deployment.server.of("/"))) == (end, 1 - end)
+    assert ("Nothing was sent." in said) is (end == 1)
+
+
+def test_a_sell_shows_what_it_brings_at_worst(owner: CommandLine, deployment: Deployment) -> None:
+    """Amount by worst price, before the fee."""
+    sell = proposal(side="sell", amount="0.4", amount_quote=None, worst_price="61731.45")
+    deployment.says("/status", Reply(200, status(pending_proposals=[sell])))
+    deployment.says("/", Reply(200, executed("FILLED")))
+    ran = owner("approve", PROPOSAL, "--yes")
+    said = " ".join(ran.out.split())
+    assert "sell 0.4 BTC on BTC-EUR" in said
+    assert "brings at worst 24,692.58 EUR, less the fee of up to 0.25 %" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_where_nobody_can_be_asked_nothing_pending_is_approved(
+    owner: CommandLine, deployment: Deployment, options: tuple[str, ...]
+) -> None:
+    """Exit 2 without --yes; a full list of pending ones may hide this one, so that is asked about too."""
+    for pending in ([proposal()], [proposal(id=str(number)) for number in range(100)]):
+        deployment.says("/status", Reply(200, status(pending_proposals=pending)))
+        assert owner("approve", PROPOSAL, *options, stdin="y\n").exit == 2
+    assert deployment.server.of("/") == []
+
+
+def test_what_is_not_pending_is_approved_again_without_a_question(
+    owner: CommandLine, deployment: Deployment
+) -> None:
+    """A repeat sends nothing and tells what happened."""
+    deployment.says("/", Reply(409, executed("FILLED") | {"code": "ALREADY_EXECUTED"}))
+    ran = owner("approve", PROPOSAL)
+    assert (ran.exit, "approved before" in ran.out) == (0, True)
+
+
+def test_it_is_said_why_less_was_spent_than_approved(owner: CommandLine, deployment: Deployment) -> None:
+    """From what was ordered and what was filled, as they came."""
+    body = '{"amount": "0.00236000", "price": "62978.55"}'
+    facts = {"order_value": "149.00", "request": {"body": body}}
+    deployment.says("/", Reply(200, executed("FILLED", **facts)))
+    said = " ".join(owner("approve", PROPOSAL, "--yes").out.split())
+    assert (
+        "Approved were 149.00 EUR at most, fee included: enough for 0.00236000 BTC at up to 62,978.55 EUR."
+        " Bought at 62,295.47 EUR, that came to 147.52 EUR."
+    ) in said
+    deployment.says("/", Reply(200, executed("FILLED", side="sell", **facts)))
+    assert "Approved were" not in owner("approve", PROPOSAL, "--yes").out
+
+
 def test_an_approval_is_one_request(owner: CommandLine, deployment: Deployment) -> None:
     """The proposal and both overrides, with the owner's token, to execute; and it is said what was bought."""
     deployment.says("/", Reply(200, executed("FILLED")))
-    ran = owner("approve", PROPOSAL, "--override-cooldown")
+    ran = owner("approve", PROPOSAL, "--override-cooldown", "--yes")
     assert ran.exit == 0
     assert "bought 0.00236213 BTC for 147.15 EUR, fee 0.37 EUR" in ran.out
     (asked,) = deployment.server.of("/")
@@ -72,8 +148,8 @@ def test_what_became_of_the_execution_decides_the_exit_code(
 ) -> None:
     """Whether this approval or an earlier one: a script that repeats learns the same."""
     deployment.says("/", Reply(http, executed(status) | ({"code": code} if code else {})))
-    assert owner("approve", PROPOSAL).exit == end
-    told = owner("approve", PROPOSAL, "--json")
+    assert owner("approve", PROPOSAL, "--yes").exit == end
+    told = owner("approve", PROPOSAL, "--json", "--yes")
     assert (told.exit, told.err) == (end, "")
     assert (told.json["execution"]["status"], told.json["httpStatus"]) == (status, http)
 
@@ -99,12 +175,12 @@ def test_what_is_not_answered_in_our_words_is_unknown(
 ) -> None:
     """The order may have been placed: exit 3, nobody says that it was not; repeating is said to be safe."""
     deployment.says("/", reply)
-    ran = owner("approve", PROPOSAL)
-    assert (ran.exit, ran.out) == (3, "")
+    ran = owner("approve", PROPOSAL, "--yes")
+    assert (ran.exit, len(ran.out.splitlines())) == (3, 1)
     assert "whether the order was placed is not known" in ran.err
     assert "Repeat the same command: that is safe" in ran.err
     assert "not placed" not in ran.err.lower()
-    told = owner("approve", PROPOSAL, "--json")
+    told = owner("approve", PROPOSAL, "--json", "--yes")
     assert (told.exit, told.json["code"], told.json["proposalId"]) == (3, "NO_ANSWER", PROPOSAL)
     assert len(deployment.server.of("/")) == 2
 
@@ -116,11 +192,13 @@ def test_an_approval_that_breaks_off_is_unknown(
     """A time-out, a cut, and the owner's own Ctrl-C: what has left cannot be called back."""
 
     class Breaking(httpx.Client):
-        def send(self, *_: Any, **__: Any) -> httpx.Response:
+        def send(self, request: httpx.Request, **others: Any) -> httpx.Response:
+            if request.method == "GET":
+                return super().send(request, **others)
             raise error
 
     monkeypatch.setattr(web, "httpx", _with_client(Breaking))
-    ran = owner("approve", PROPOSAL)
+    ran = owner("approve", PROPOSAL, "--yes")
     assert ran.exit == 3
     assert "not known" in ran.err
 
@@ -140,10 +218,10 @@ def _with_client(client: type[httpx.Client]) -> Any:
 def test_what_never_left_is_said_to_be_unsent(owner: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a connection not a byte has left: exit 4, and the address is named."""
     monkeypatch.setenv("INTERLOCK_URL", "http://127.0.0.1:9")
-    ran = owner("approve", PROPOSAL)
+    ran = owner("approve", PROPOSAL, "--yes")
     assert ran.exit == 4
-    assert "http://127.0.0.1:9 cannot be reached" in ran.err
-    assert "this approval was not sent" in ran.err
+    assert "http://127.0.0.1:9 gave no answer" in ran.err
+    assert "This approval was not sent" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -161,8 +239,8 @@ def test_a_refusal_in_our_words_is_believed(
 ) -> None:
     """Nothing was placed, and the sentence is execute's own."""
     deployment.says("/", reply)
-    ran = owner("approve", PROPOSAL)
-    assert (ran.exit, ran.out, ran.err) == (end, "", f"{said}\n")
+    ran = owner("approve", PROPOSAL, "--yes")
+    assert (ran.exit, ran.err) == (end, f"{said}\n")
 
 
 def test_a_refused_approval_shows_every_failed_check_with_its_facts(
@@ -188,7 +266,7 @@ def test_a_refused_approval_shows_every_failed_check_with_its_facts(
     deployment.says(
         "/", Reply(422, {"error": "Nothing was sent.", "code": "CHECKS_FAILED", "checks": checks})
     )
-    ran = owner("approve", PROPOSAL)
+    ran = owner("approve", PROPOSAL, "--yes")
     said = " ".join(ran.out.split())
     assert ran.exit == 1
     assert "Refused; nothing was sent." in said
@@ -199,7 +277,7 @@ def test_a_refused_approval_shows_every_failed_check_with_its_facts(
     assert "NOT_YET_KNOWN_HERE brand_new: some fact 7." in said
     assert "quote_currency" not in said
     assert "2 more checks were not evaluated" in said
-    assert owner("approve", PROPOSAL, "--json").json["checks"] == checks
+    assert owner("approve", PROPOSAL, "--json", "--yes").json["checks"] == checks
 
 
 def test_every_check_and_code_has_a_sentence_of_its_own_facts() -> None:
@@ -224,7 +302,7 @@ def test_a_beginning_of_an_id_is_enough(owner: CommandLine, deployment: Deployme
     """It is looked for among one's own proposals, as the range of ids that begin so."""
     deployment.says("/rest/v1/trade_proposals", Reply(200, [{"id": PROPOSAL}]))
     deployment.says("/", Reply(200, executed("FILLED")))
-    assert owner("approve", "B15BC6D5-A5").exit == 0
+    assert owner("approve", "B15BC6D5-A5", "--yes").exit == 0
     (asked,) = deployment.server.of("/rest/v1/trade_proposals")
     assert [value for name, value in asked.query if name == "id"] == [
         "gte.b15bc6d5-a500-0000-0000-000000000000",
@@ -233,20 +311,35 @@ def test_a_beginning_of_an_id_is_enough(owner: CommandLine, deployment: Deployme
     assert deployment.server.of("/")[0].body["proposalId"] == PROPOSAL
 
 
-@pytest.mark.parametrize("found", [[], [{"id": PROPOSAL}, {"id": "b15bc6d5-0000-4000-8000-000000000000"}]])
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        [
+            proposal(status="PENDING"),
+            proposal(id="b15bc6d5-0000-4000-8000-000000000000", side="sell", amount="1", status="EXPIRED"),
+        ],
+    ],
+)
 def test_a_beginning_of_none_or_several_approves_nothing(
-    owner: CommandLine, deployment: Deployment, found: list[dict[str, str]]
+    owner: CommandLine, deployment: Deployment, found: list[dict[str, Any]]
 ) -> None:
     """None is a refusal; of several, all are named and the call is wrong."""
     deployment.says("/rest/v1/trade_proposals", Reply(200, found))
-    ran = owner("approve", "b15bc6d5", "--json")
+    ran = owner("approve", "b15bc6", "--json", "--yes")
     assert ran.exit == (2 if found else 1)
-    assert ran.json.get("ids", []) == [one["id"] for one in found]
+    assert [one["id"] for one in ran.json.get("proposals", [])] == [one["id"] for one in found]
+    if found:
+        told = owner("approve", "b15bc6", "--yes").err.splitlines()[1:]
+        assert told == [
+            f"  {PROPOSAL}  buy 149.00 EUR of BTC-EUR, PENDING",
+            "  b15bc6d5-0000-4000-8000-000000000000  sell 1 BTC on BTC-EUR, EXPIRED",
+        ]
     assert deployment.server.of("/") == []
 
 
 @pytest.mark.parametrize(
-    "given", ["", "b15", "b-15bc", "b15bc6d5a-5", "g15bc6d5", f"{PROPOSAL}0", "b15b%", "../b15b"]
+    "given", ["", "b15", "b15bc", "b-15bc6", "b15bc6d5a-5", "g15bc6d5", f"{PROPOSAL}0", "b15b%", "../b15b"]
 )
 def test_what_begins_no_id_asks_nobody(owner: CommandLine, deployment: Deployment, given: str) -> None:
     """Exit 2 before a request is made."""
@@ -273,4 +366,4 @@ def test_execute_is_waited_for_longer_than_it_takes() -> None:
     longest_s = (
         service.ORDER_TIMEOUT_S + protocol.LOOK_AGAIN_FOR_S + protocol.RECORD_AGAIN_FOR_S + 4 * 10.0 + 10.0
     )
-    assert longest_s <= commands.APPROVAL_PATIENCE_S
+    assert longest_s <= approving.APPROVAL_PATIENCE_S

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from cli import halting
-from tests.cli.conftest import EMAIL, PROPOSAL, CommandLine, Deployment, on_a_terminal
+from tests.cli.conftest import (
+    EMAIL,
+    PROPOSAL,
+    CommandLine,
+    Deployment,
+    on_a_terminal,
+    proposal,
+    status,
+)
 from tests.loopback import HANG_UP, Reply
 
 pytestmark = pytest.mark.unit
@@ -21,56 +28,6 @@ SET_CONTROLS = "/rest/v1/rpc/set_trading_controls"
 AT = "2026-11-24 09:00:00.5+00"
 OWN = {"trading_state": "HALTED", "state_reason": "three refusals", "version": 4, "updated_at": AT}
 ALL = {"trading_state": "HALTED", "reason": "an intruder", "mode": "live", "version": 9, "updated_at": AT}
-
-
-def status(**changes: object) -> dict[str, Any]:
-    """A status as execute answers it."""
-    return {
-        "now": "2026-11-24T09:00:00+00:00",
-        "trading": {
-            "state": "ACTIVE",
-            "mode": "live",
-            "owner_state": "ACTIVE",
-            "owner_reason": "",
-            "global_state": "ACTIVE",
-            "global_reason": "",
-        },
-        "reconciliation": {"age_seconds": "38", "stale": False, "unread_markets": []},
-        "today": {
-            "trades": "1",
-            "trades_limit": "5",
-            "value_eur": "147.52",
-            "value_limit_eur": "1000",
-            "account_value_eur": "147.52",
-            "account_value_limit_eur": "5000",
-            "account_order_limit_eur": "1000",
-        },
-        "model_budget": {"daily_used": "1", "daily_limit": "20", "hourly_used": "1", "hourly_limit": "4"},
-        "windows": [],
-        "pending_proposals": [],
-        "unsettled_executions": [],
-        "last_execution": None,
-        "policy": None,
-        "exchange_url": "http://127.0.0.1:9/v2",
-        **changes,
-    }
-
-
-def proposal(**changes: object) -> dict[str, Any]:
-    return {
-        "id": PROPOSAL,
-        "market": "BTC-EUR",
-        "asset": "BTC",
-        "side": "buy",
-        "amount": None,
-        "amount_quote": "149.00",
-        "limit_price": None,
-        "reference_price": "62355",
-        "confidence": "79.80",
-        "expires_at": "2026-11-24T09:12:30+00:00",
-        "rationale": "it is cheap",
-        **changes,
-    }
 
 
 @pytest.fixture(autouse=True)
@@ -344,7 +301,7 @@ def test_proposals_show_what_an_owner_decides_by(owner: CommandLine, deployment:
     said = " ".join(ran.out.split())
     assert ran.exit == 0
     assert "b15bc6d5 buy 149.00 EUR of BTC-EUR" in said
-    assert "sell 0.002 BTC of BTC-EUR, limit 63,000.00 EUR" in said
+    assert "sell 0.002 BTC on BTC-EUR, limit 63,000.00 EUR" in said
     assert "in 12 min, at 2026-11-24 09:12:30 UTC" in said
     assert "62,355.00 EUR, confidence 79.80" in said
     assert "it is cheap" in said

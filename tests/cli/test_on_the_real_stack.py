@@ -75,20 +75,20 @@ def test_an_owner_approves_repeats_and_declines(interlock: Shell, owner: Owner, 
     assert {UUID(row["id"]) for row in listed} == {bought, declined, cooling}
     assert str(bought)[:8] in interlock("proposals").out
 
-    first = interlock("approve", str(bought)[:13])
-    assert (first.exit, first.out.startswith("Filled: bought ")) == (0, True), first.err
-    again = interlock("approve", str(bought))
+    first = interlock("approve", str(bought)[:13], "--yes")
+    assert (first.exit, "Filled: bought " in first.out) == (0, True), first.err
+    again = interlock("approve", str(bought), "--yes")
     assert (again.exit, "approved before; nothing was sent now" in again.out) == (0, True)
     assert len(people.orders(bought)) == 1
 
     assert interlock("decline", str(declined)).exit == 0
-    refused = interlock("approve", str(declined))
+    refused = interlock("approve", str(declined), "--yes")
     assert (refused.exit, "The proposal is DECLINED" in refused.out) == (1, True)
 
-    cooled = interlock("approve", str(cooling))
+    cooled = interlock("approve", str(cooling), "--yes")
     assert cooled.exit == 1
     assert "your cooldown of 60 minutes lasts until" in " ".join(cooled.out.split())
-    assert interlock("approve", str(cooling), "--override-cooldown").exit == 0
+    assert interlock("approve", str(cooling), "--yes", "--override-cooldown").exit == 0
 
     status = interlock.json("status")
     assert (status["today"]["trades"], status["pending_proposals"]) == ("2", [])
@@ -102,13 +102,13 @@ def test_an_owner_halts_and_resumes(interlock: Shell, owner: Owner, people: Peop
     proposal = people.proposal(owner)
     halted = interlock("halt", "I", "am", "ill")
     assert (halted.exit, "live, against a simulated exchange: no real money" in halted.out) == (0, True)
-    refused = interlock("approve", str(proposal))
+    refused = interlock("approve", str(proposal), "--yes")
     assert refused.exit == 1
     assert "yours is HALTED (set by the owner: I am ill)" in " ".join(refused.out.split())
     assert interlock("resume").exit == 2
     resumed = interlock("resume", "--yes")
     assert (resumed.exit, "Reason: set by the owner: I am ill" in resumed.out) == (0, True)
-    assert interlock("approve", str(proposal)).exit == 0
+    assert interlock("approve", str(proposal), "--yes").exit == 0
 
 
 def test_the_operator_halts_and_resumes_everybody(interlock: Shell, owner: Owner, people: People) -> None:
@@ -116,15 +116,15 @@ def test_the_operator_halts_and_resumes_everybody(interlock: Shell, owner: Owner
     proposal = people.proposal(owner)
     try:
         assert interlock("halt", "--all", "the operator sleeps").exit == 0
-        refused = interlock("approve", str(proposal))
+        refused = interlock("approve", str(proposal), "--yes")
         assert refused.exit == 1
         assert "everybody's is HALTED (the operator sleeps)" in " ".join(refused.out.split())
         assert interlock("resume", "--yes").exit == 0
-        assert interlock("approve", str(proposal)).exit == 1
+        assert interlock("approve", str(proposal), "--yes").exit == 1
     finally:
         resumed = interlock("resume", "--all", "--yes")
     assert (resumed.exit, "Reason: the operator sleeps" in resumed.out) == (0, True)
-    assert interlock("approve", str(proposal)).exit == 0
+    assert interlock("approve", str(proposal), "--yes").exit == 0
 
 
 def test_a_stranger_is_told_that_they_are_none_of_the_owners(
