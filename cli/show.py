@@ -314,6 +314,7 @@ def _trading(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(("compared", f"orders with approvals {age}{stale}"))
     if compared["unread_markets"]:
         rows.append(("  not read", ", ".join(compared["unread_markets"])))
+    rows.extend(("  unseen", f"{each['sentence']} ({each['code']})") for each in compared.get("warnings", []))
     return rows
 
 

@@ -421,6 +421,12 @@ class Event(StrEnum):
         Severity.ERROR,
         "a market's list does not show an order that is known to be ours: it counts for nothing",
     )
+    OPERATOR_IDS_NOT_SHOWN = (
+        "operator_ids_not_shown",
+        Layer.KEYS,
+        Severity.WARNING,
+        "the exchange shows no operatorId on orders: one that Interlock did not send would not be noticed",
+    )
     COMPARISON_STALE = (
         "comparison_stale",
         Layer.CHECKS,

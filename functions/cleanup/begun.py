@@ -56,6 +56,7 @@ class Begun(_Answer):
     mode: str
     mode_matches: bool
     account_matches: bool
+    account_is_dedicated: bool
     executions: tuple[Execution, ...]
     markets: tuple[WatchedMarket, ...]
     left_waiting: Annotated[int, Field(ge=0)] = 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from functions.cleanup.begun import WatchedMarket
+from functions.cleanup.begun import Begun, WatchedMarket
 from functions.cleanup.exchange import EnoughAsked, Exchange
 from functions.cleanup.pages import every_order
 from functions.cleanup.summary import UNREAD, Compared, MarketSummary, Summary
@@ -25,29 +24,32 @@ _WHY = {
     "BLIND": "its list does not show an order that is known to be ours",
 }
 
+_NO_OPERATOR_ID = (None, -(2**63))
+"""The least number there is stands for none in recorded orders."""
+
 MOST_AT_ONCE = 200
 """Orders that one call hands over: a busy day is compared piece by piece, in bounded time and memory."""
 
 
 def compare(
     markets: Sequence[WatchedMarket],
-    read_started_at: datetime,
+    begun: Begun,
     exchange: Exchange,
     database: Database,
     summary: Summary,
 ) -> None:
-    """Read each market completely and hand the orders that carry our operator id to the database.
+    """Read each market completely and hand the orders that may be ours to the database.
 
-    `read_started_at` is the database's time before the first read. The exchange is read first and the
-    approvals after: claims commit before orders leave, so an order without one is proof and not lag. A market
-    that cannot be read completely, or whose read does not show an order that is known, keeps its mark, and
-    the database is told why.
+    Those are the ones that carry our operator id or show none, and every one in an account that is dedicated
+    to this deployment. The exchange is read first and the approvals after: claims commit before orders leave,
+    so an order without one is proof and not lag. A market that cannot be read completely, or whose read does
+    not show an order that is known, keeps its mark, and the database is told why.
     """
     named = {watched.market for watched in markets if not watched.holds_back}
     for watched in markets:
         told = MarketSummary(watched.market)
         summary.markets.append(told)
-        comparison = _Comparison(watched, read_started_at, exchange.now_ms(), database, summary, told)
+        comparison = _Comparison(watched, begun, exchange.now_ms(), database, summary, told)
         try:
             with summary.apart("compare", market=watched.market):
                 told.outcome = Compared.FAILED
@@ -56,6 +58,9 @@ def compare(
             told.outcome = Compared.NOT_ASKED
             log(Event.RATE_LIMIT_HEEDED, str(enough), market=watched.market)
     _report(named, database, summary)
+    hidden = [told.market for told in summary.markets if told.operator_ids_shown is False]
+    if hidden and not begun.account_is_dedicated:
+        log(Event.OPERATOR_IDS_NOT_SHOWN, markets=hidden)
 
 
 def _report(named: Set[str], database: Database, summary: Summary) -> None:
@@ -86,7 +91,7 @@ def _report(named: Set[str], database: Database, summary: Summary) -> None:
 @dataclass(frozen=True, slots=True)
 class _Comparison:
     watched: WatchedMarket
-    read_started_at: datetime
+    begun: Begun
     read_to_ms: int
     database: Database
     summary: Summary
@@ -97,14 +102,21 @@ class _Comparison:
         answer = self.database.call(
             "compare_orders",
             p_market=self.watched.market,
-            p_read_started_at=self.read_started_at,
+            p_read_started_at=self.begun.now,
             p_read_from_ms=self.watched.read_from_ms if complete else self.read_to_ms,
             p_read_to_ms=self.read_to_ms,
             p_orders=list(orders.values()),
+            p_operator_ids_shown=self.told.operator_ids_shown if complete else None,
         )
         self.told.intruders += len(answer["intruders"])
         if complete:
             self.summary.reconciled_at = answer["reconciled_at"]
+        if answer["operator_ids_newly_hidden"]:
+            self.summary.alarm(
+                "OPERATOR_IDS_NOT_SHOWN: the exchange shows no operatorId on orders, so one that Interlock"
+                " did not send would not be noticed. If nothing else trades on the account, set"
+                " account_is_dedicated."
+            )
         self._tell(answer["new_intruders"], answer["contradicted"])
 
     def _tell(self, intruders: Sequence[str], contradicted: Sequence[str]) -> None:
@@ -120,11 +132,19 @@ class _Comparison:
 def _compare_one(comparison: _Comparison, exchange: Exchange) -> Compared:
     watched, told = comparison.watched, comparison.told
     missing = set(watched.expected)
+    any_shows = ours_hides = False
     ours: dict[str, dict[str, Any]] = {}
     try:
         for order in every_order(exchange, watched.market, watched.read_from_ms, comparison.read_to_ms):
             told.read += 1
-            if order.operator_id != exchange.operator_id:
+            shown = order.operator_id not in _NO_OPERATOR_ID
+            any_shows |= shown
+            ours_hides |= not shown and order.order_id in watched.expected
+            if (
+                shown
+                and order.operator_id != exchange.operator_id
+                and not comparison.begun.account_is_dedicated
+            ):
                 continue
             missing.discard(order.order_id)
             ours[order.order_id] = order.raw
@@ -137,6 +157,7 @@ def _compare_one(comparison: _Comparison, exchange: Exchange) -> Compared:
         refused = isinstance(error, ExchangeRefused) and error.http_status in _REFUSED
         return Compared.REFUSED if refused else Compared.UNREADABLE
     told.ours += len(ours)
+    told.operator_ids_shown = any_shows and not ours_hides if told.read else None
     comparison.hand_over(ours, complete=not missing)
     if missing:
         log(Event.COMPARISON_BLIND, market=watched.market, orders=told.read, missing=sorted(missing))

@@ -163,7 +163,7 @@ def _ask_the_exchange(
     exchange.keep_back(points=0, seconds=0)
     if markets:
         summary.markets.clear()
-        compare(markets, begun.now, exchange, database, summary)
+        compare(markets, begun, exchange, database, summary)
     summary.points_spent, summary.points_allowed = exchange.points_spent, exchange.points_allowed
 
 

@@ -45,13 +45,17 @@ UNREAD = (Compared.REFUSED, Compared.UNREADABLE, Compared.BLIND)
 
 @dataclass(slots=True)
 class MarketSummary:
-    """One watched market: orders read, those of ours, and those that no approval explains."""
+    """One watched market: orders read, those that may be ours, and those that no approval explains.
+
+    `operator_ids_shown` is None when nothing was read that could show one.
+    """
 
     market: str
     outcome: Compared = Compared.NOT_ASKED
     read: int = 0
     ours: int = 0
     intruders: int = 0
+    operator_ids_shown: bool | None = None
 
 
 @dataclass(slots=True)
@@ -125,6 +129,7 @@ class Summary:
                     "orders_read": market.read,
                     "ours": market.ours,
                     "intruders": market.intruders,
+                    "operator_ids_shown": market.operator_ids_shown,
                 }
                 for market in self.markets
             ],

@@ -100,6 +100,7 @@ def trade_keys(given: Mapping[str, str]) -> KeyPair:
 
 def wanted_controls(given: Mapping[str, str], mode: str) -> dict[str, str]:
     """The controls that the settings ask for. The trading state is none of them: only a person resumes."""
+    dedicated = given.get("ACCOUNT_IS_DEDICATED")
     return {
         "mode": mode,
         "operator_id": given["BITVAVO_OPERATOR_ID"],
@@ -108,6 +109,7 @@ def wanted_controls(given: Mapping[str, str], mode: str) -> dict[str, str]:
         "max_daily_value_eur": given["MAX_DAILY_VALUE_EUR"],
         "max_daily_gpt_calls": given["MAX_DAILY_GPT_CALLS"],
         "max_daily_gpt_tokens": given["MAX_DAILY_GPT_TOKENS"],
+        **({} if dedicated is None else {"account_is_dedicated": dedicated}),
     }
 
 
@@ -187,6 +189,8 @@ def _ask(http: httpx.Client, path: str, query: Mapping[str, str]) -> httpx.Respo
 def _same(name: str, stored: object, wanted: str) -> bool:
     if name.startswith("max_") and stored is not None:
         return Decimal(str(stored)) == Decimal(wanted)
+    if isinstance(stored, bool):
+        return stored == (wanted == "true")
     return str(stored) == wanted
 
 

@@ -61,6 +61,7 @@ SETTINGS = (
     Setting("BITVAVO_TRADE_KEY", Kind.HIDDEN),
     Setting("BITVAVO_TRADE_SECRET", Kind.HIDDEN),
     Setting("BITVAVO_OPERATOR_ID"),
+    Setting("ACCOUNT_IS_DEDICATED", required=False),
     Setting("OPENAI_API_KEY", Kind.HIDDEN),
     Setting("OPENAI_MODEL"),
     Setting("OPENAI_BASE_URL", required=False),
@@ -196,6 +197,9 @@ def _wrong_value(name: str, value: str) -> Iterator[str]:
         case "MAX_DAILY_GPT_CALLS" | "MAX_DAILY_GPT_TOKENS":
             if not re.fullmatch(r"[0-9]{1,12}", value):
                 sentence = "must be a whole number; 0 lets the model never be asked"
+        case "ACCOUNT_IS_DEDICATED":
+            if value not in ("true", "false"):
+                sentence = "must be true or false"
         case "OPENAI_BASE_URL" | "ALLOWED_ORIGINS" | "OPENAI_MODEL" | "SUPABASE_URL":
             if "|" in value:
                 sentence = "must not hold a vertical bar"

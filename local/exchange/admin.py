@@ -47,6 +47,7 @@ class SettingsCommand(_Command):
     settle_after_ms: Annotated[int, Field(ge=0)] | None = None
     words: Words | None = None
     rounds: Rounds | None = None
+    lists_operator_ids: bool | None = None
 
 
 class LimitsCommand(_Command):
@@ -212,6 +213,7 @@ def _state(exchange: Exchange) -> dict[str, object]:
             "settle_after_ms": settings.settle_after_ms,
             "words": settings.words,
             "rounds": settings.rounds,
+            "lists_operator_ids": settings.lists_operator_ids,
         },
         "balances": {
             account: {

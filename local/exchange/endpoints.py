@@ -256,7 +256,11 @@ def get_orders(exchange: Exchange, call: Call) -> Json:
         and (first is None or order.id >= first)
         and (last is None or order.id <= last)
     ]
-    return [_row(exchange, order, call.as_of()) for order in orders[: call.whole("limit", 500, 1000)]]
+    rows = [_row(exchange, order, call.as_of()) for order in orders[: call.whole("limit", 500, 1000)]]
+    if not exchange.settings.lists_operator_ids:
+        for row in rows:
+            del row["operatorId"]
+    return rows
 
 
 def get_open_orders(exchange: Exchange, call: Call) -> Json:

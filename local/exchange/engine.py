@@ -39,7 +39,8 @@ class Settings:
     """How the exchange behaves; all of it may be changed while it runs.
 
     Rates are shares of the traded value; times are in milliseconds. `rounds` says what moves whole cents; an
-    order by amountQuote does so as a whole in any case, its fee inside.
+    order by amountQuote does so as a whole in any case, its fee inside. `lists_operator_ids` says whether the
+    rows of `GET /orders` hold `operatorId`.
     """
 
     taker_rate: Decimal = Decimal("0.0025")
@@ -48,6 +49,7 @@ class Settings:
     settle_after_ms: int = 0
     words: Words = "new"
     rounds: Rounds = "order"
+    lists_operator_ids: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ create table public.trading_controls (
     mode text not null default 'dry_run',
     operator_id bigint,
     trade_key_fingerprint text,
+    account_is_dedicated boolean not null default false,
     max_order_eur numeric not null default 0,
     max_daily_value_eur numeric not null default 0,
     max_daily_gpt_calls bigint default 0,
@@ -47,6 +48,8 @@ comment on column public.trading_controls.mode is
 comment on column public.trading_controls.operator_id is 'The operatorId that marks this deployment''s orders at the exchange. Nothing else on the account may use it.';
 comment on column public.trading_controls.trade_key_fingerprint is
     'First 16 hex digits of the SHA-256 of the registered trade key. An order signed with another key is refused.';
+comment on column public.trading_controls.account_is_dedicated is
+    'Does nothing else, and no person either, trade on the registered account? Then every order in it counts as this deployment''s: one without an approval halts trading, whether or not the exchange shows an operatorId.';
 comment on column public.trading_controls.max_order_eur is 'Ceiling in EUR, fee included, for any one order of any owner. 0: nothing may trade.';
 comment on column public.trading_controls.max_daily_value_eur is 'Ceiling in EUR for all orders of all owners in one UTC day. 0: nothing may trade.';
 comment on column public.trading_controls.max_daily_gpt_calls is 'Ceiling for model calls of all owners in one UTC day. Empty: none.';

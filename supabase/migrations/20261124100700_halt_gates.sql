@@ -1,6 +1,7 @@
 -- Purpose: a halt that has answered holds, also when it was an edit in the dashboard.
 -- Objects: interlock.change_holds_a_gate, user_is_fixed, names_reason, reasons, controls_are_versioned,
---          policies_are_versioned, owner_leaves, ask_for_the_gate, halt and their triggers; interlock.market_marks, holds_back, may_be_asked, allowed_markets.
+--          policies_are_versioned, owner_leaves, ask_for_the_gate, halt and their triggers; interlock.market_marks, holds_back, may_be_asked, allowed_markets,
+--          markets_without_operator_ids.
 -- Claims hold the gates shared from before their first read to their commit; whoever changes a state holds them exclusively.
 
 set local lock_timeout = '5s';
@@ -194,6 +195,8 @@ create table interlock.market_marks (
     asked_at timestamptz,
     traded boolean not null default false,
     unread text,
+    operator_ids_hidden_at timestamptz,
+    operator_ids_shown_at timestamptz,
     constraint unread_is_known check (unread in ('REFUSED', 'UNREADABLE', 'BLIND'))
 );
 comment on table interlock.market_marks is
@@ -207,6 +210,9 @@ comment on column interlock.market_marks.watched_since is 'When the market was f
 comment on column interlock.market_marks.asked_at is 'When a run last set out to read it; empty once it was read completely.';
 comment on column interlock.market_marks.unread is
     'Why the last run that set out to read it did not: the exchange REFUSED the market, its lists were UNREADABLE, or BLIND to an order that is known. Empty once it was read completely.';
+comment on column interlock.market_marks.operator_ids_hidden_at is
+    'When orders were last read that showed no operatorId: none of them, or one that is known to be ours. Empty once they showed it.';
+comment on column interlock.market_marks.operator_ids_shown_at is 'When orders were last read that showed their operatorId.';
 
 create function interlock.holds_back(p_mark interlock.market_marks) returns boolean
 language sql immutable parallel safe set search_path = ''
@@ -244,3 +250,15 @@ as $$
     where item.value like '%-EUR'
 $$;
 comment on function interlock.allowed_markets() is 'The markets that owners'' policies name today.';
+
+create function interlock.markets_without_operator_ids() returns setof text
+language sql stable set search_path = ''
+as $$
+    select mark.market
+    from interlock.market_marks as mark
+    where mark.operator_ids_hidden_at > coalesce(
+        (select max(other.operator_ids_shown_at) from interlock.market_marks as other) - interval '24 hours', '-infinity'
+    )
+$$;
+comment on function interlock.markets_without_operator_ids() is
+    'Markets whose orders showed no operatorId when some were last read, unless other markets have shown it for a day since.';

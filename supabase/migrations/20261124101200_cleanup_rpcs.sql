@@ -243,6 +243,7 @@ begin
         'mode', v_controls.mode,
         'mode_matches', p_mode is not distinct from v_controls.mode,
         'account_matches', v_account_matches,
+        'account_is_dedicated', v_controls.account_is_dedicated,
         'executions', v_executions,
         'left_waiting', (
             select count(*)::text
@@ -641,17 +642,33 @@ comment on function public.halt_failing_owners() is
     'Halts the trading of every owner whose executions keep failing; only a person lifts it.';
 
 
+create function interlock.shows_an_operator(p_order jsonb) returns boolean
+language sql immutable parallel safe set search_path = ''
+as $$
+    -- The least number there is stands for none in recorded orders.
+    select coalesce(p_order ->> 'operatorId', '-9223372036854775808') <> '-9223372036854775808'
+$$;
+comment on function interlock.shows_an_operator(jsonb) is 'Does an order object say by which operatorId it was sent?';
+
 create function public.compare_orders(
-    p_market text, p_read_started_at timestamptz, p_read_from_ms bigint, p_read_to_ms bigint, p_orders jsonb
+    p_market text,
+    p_read_started_at timestamptz,
+    p_read_from_ms bigint,
+    p_read_to_ms bigint,
+    p_orders jsonb,
+    p_operator_ids_shown boolean default null
 ) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '2s'
 as $$
 declare
     v_now timestamptz;
     v_mark interlock.market_marks;
+    v_orders jsonb;
     v_order jsonb;
     v_execution public.trade_executions;
     v_answer jsonb;
+    v_dedicated boolean;
+    v_newly_hidden boolean := false;
     v_explained bigint := 0;
     v_contradicted jsonb := '[]';
     v_intruders jsonb := '[]';
@@ -675,10 +692,17 @@ begin
             message = 'INVALID_COMPARISON', detail = 'Each order of a comparison is an object with an orderId.';
     end if;
     perform interlock.act_as('cleanup');
+    select controls.account_is_dedicated into strict v_dedicated from public.trading_controls as controls where controls.singleton;
+    -- An order that does not say whose it is, is ours by its clientOrderId, or because everything in the account is.
+    select coalesce(jsonb_agg(item.value order by item.ordinality), '[]') into v_orders
+    from jsonb_array_elements(p_orders) with ordinality as item
+    where v_dedicated or interlock.shows_an_operator(item.value) or exists (
+        select from public.trade_executions as execution where execution.id = interlock.as_uuid(item.value ->> 'clientOrderId')
+    );
     -- Gate before rows: an order that tells something new may halt, and asks for the gate first.
     if exists (
         select
-        from jsonb_array_elements(p_orders) as item
+        from jsonb_array_elements(v_orders) as item
         left join public.trade_executions as execution on execution.id = interlock.as_uuid(item.value ->> 'clientOrderId')
         where execution.id is null
             or execution.exchange_order_id is distinct from item.value ->> 'orderId'
@@ -696,7 +720,7 @@ begin
     -- All rows before the first halt: one who holds a row and waits for the controls would be waited for.
     perform
     from public.trade_executions as execution
-    where execution.id in (select interlock.as_uuid(item.value ->> 'clientOrderId') from jsonb_array_elements(p_orders) as item)
+    where execution.id in (select interlock.as_uuid(item.value ->> 'clientOrderId') from jsonb_array_elements(v_orders) as item)
     order by execution.id
     for update;
     v_now := interlock.clock();
@@ -704,7 +728,7 @@ begin
         raise sqlstate 'PT400' using message = 'INVALID_COMPARISON', detail = 'A read cannot have started in the future.';
     end if;
 
-    for v_order in select item.value from jsonb_array_elements(p_orders) as item loop
+    for v_order in select item.value from jsonb_array_elements(v_orders) as item loop
         v_client_id := interlock.as_uuid(v_order ->> 'clientOrderId');
         select * into v_execution from public.trade_executions as execution where execution.id = v_client_id;
         if v_execution.id is not null
@@ -773,6 +797,16 @@ begin
 
     perform set_config('interlock.gate_waived', '', true);
 
+    -- Told once, not of each market and not each time that a list happens to hold none.
+    if not (p_operator_ids_shown or v_dedicated)
+        and not exists (select from interlock.markets_without_operator_ids())
+        and not exists (
+            select from public.audit_events as event
+            where event.event = 'OPERATOR_IDS_NOT_SHOWN' and event.at > v_now - interval '24 hours'
+        ) then
+        perform interlock.write_audit('OPERATOR_IDS_NOT_SHOWN', null, null, null, jsonb_build_object('market', p_market));
+        v_newly_hidden := true;
+    end if;
     -- The mark moves only if this read joins the last one without a gap.
     if p_read_from_ms <= floor(extract(epoch from v_mark.read_to) * 1000) then
         update interlock.market_marks
@@ -780,7 +814,12 @@ begin
             read_to = greatest(read_to, least(p_read_started_at, to_timestamp(p_read_to_ms / 1000.0))),
             first_read_at = coalesce(first_read_at, v_now),
             asked_at = null,
-            unread = null
+            unread = null,
+            operator_ids_hidden_at = case
+                when p_operator_ids_shown is null then operator_ids_hidden_at
+                when not p_operator_ids_shown then v_now
+            end,
+            operator_ids_shown_at = case when p_operator_ids_shown then v_now else operator_ids_shown_at end
         where market = p_market;
         update public.trading_controls
         set reconciled_at = (
@@ -793,12 +832,13 @@ begin
         'contradicted', v_contradicted,
         'intruders', v_intruders,
         'new_intruders', v_new_intruders,
+        'operator_ids_newly_hidden', v_newly_hidden,
         'reconciled_at', (select controls.reconciled_at from public.trading_controls as controls where controls.singleton)
     );
 end
 $$;
-comment on function public.compare_orders(text, timestamptz, bigint, bigint, jsonb) is
-    'Orders out = approvals in, for one completely read market: an order with our operatorId that no execution explains halts trading, and its fills are stored. Moves the market''s mark and reconciled_at.';
+comment on function public.compare_orders(text, timestamptz, bigint, bigint, jsonb, boolean) is
+    'Orders out = approvals in, for one completely read market: an order with our operatorId, or any in a dedicated account, that no execution explains halts trading, and its fills are stored. One that shows no operatorId counts if its clientOrderId is an execution''s. Moves the market''s mark and reconciled_at.';
 
 -- Seals
 

@@ -233,7 +233,7 @@ create function public.set_trading_controls(p_changes jsonb, p_version bigint de
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
-    c_fields constant text[] := '{trading_state,reason,mode,operator_id,trade_key_fingerprint,max_order_eur,max_daily_value_eur,max_daily_gpt_calls,max_daily_gpt_tokens}';
+    c_fields constant text[] := '{trading_state,reason,mode,operator_id,trade_key_fingerprint,account_is_dedicated,max_order_eur,max_daily_value_eur,max_daily_gpt_calls,max_daily_gpt_tokens}';
     v_old public.trading_controls;
     v_new public.trading_controls;
     v_unknown text;
@@ -251,7 +251,9 @@ begin
     end if;
     select min(field.key) into v_unknown
     from jsonb_each(p_changes) as field
-    where jsonb_typeof(field.value) not in ('string', 'number', 'null');
+    where jsonb_typeof(field.value) not in (
+        'string', 'number', 'null', case field.key when 'account_is_dedicated' then 'boolean' else 'string' end
+    );
     if v_unknown is not null then
         raise sqlstate 'PT400' using message = 'INVALID_CONTROLS', detail = format('%s is a text or a number.', v_unknown);
     end if;
@@ -274,6 +276,7 @@ begin
             mode = v_new.mode,
             operator_id = v_new.operator_id,
             trade_key_fingerprint = v_new.trade_key_fingerprint,
+            account_is_dedicated = v_new.account_is_dedicated,
             max_order_eur = v_new.max_order_eur,
             max_daily_value_eur = v_new.max_daily_value_eur,
             max_daily_gpt_calls = v_new.max_daily_gpt_calls,

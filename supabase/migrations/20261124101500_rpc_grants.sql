@@ -31,7 +31,7 @@ declare
         'public.record_absence(uuid, text, text, timestamptz, bigint, bigint)',
         'public.halt_failing_owners()',
         'public.stop_watching(text, text, text)',
-        'public.compare_orders(text, timestamptz, bigint, bigint, jsonb)',
+        'public.compare_orders(text, timestamptz, bigint, bigint, jsonb, boolean)',
         'public.seal_audit_events(integer)',
         'public.verify_audit_chain(bigint, text, integer)',
         'public.settle_by_hand(uuid, text, text, text, jsonb)',

@@ -88,6 +88,13 @@ def _an_intruder_trades(sim: Simulation) -> None:
     )
 
 
+def _operator_ids_are_hidden(sim: Simulation) -> None:
+    sim.exchange.settings.lists_operator_ids = False
+    execution = sim.claimed()
+    sim.record(execution, "placed", p_order=sim.placed(execution))
+    sim.advance(1)
+
+
 def _a_market_is_misspelled(sim: Simulation) -> None:
     sim.db.as_owner_once(sim.owner(), "set_trading_policy", p_policy={"allowlist": ["TYPO-EUR"]})
 
@@ -126,6 +133,9 @@ TOLD: Mapping[str, Told] = {
     "alarms: an order rests": Told(_a_second_order_rests, "CANCEL_ANNOUNCED", Event.RESTING_ORDER_CANCELED),
     "alarms: a fate is open": Told(_look_ups_fail_for_long, "EXECUTION_OVERDUE", Event.EXECUTION_OVERDUE),
     "alarms: a halt": Told(_an_intruder_trades, "CONTROLS_CHANGED", Event.TRADING_HALTED),
+    "alarms: operator ids are hidden": Told(
+        _operator_ids_are_hidden, "OPERATOR_IDS_NOT_SHOWN", Event.OPERATOR_IDS_NOT_SHOWN
+    ),
     "alarms: a market is not compared": Told(
         _a_market_is_misspelled, "MARKET_UNREAD", Event.MARKET_UNREADABLE
     ),
@@ -139,7 +149,8 @@ NOTHING_HAPPENED: Mapping[str, str] = {
     "markets.failed": "the mark stays, as for an unreadable one: COMPARISON_STALE once it lasts",
     "markets.not_asked": "the same",
     "markets.read": "how much was read",
-    "markets.ours": "how much of it is ours",
+    "markets.operator_ids_shown": "what follows from it is an alarm",
+    "markets.ours": "how much of it may be ours",
     "problems": "what failed is tried again; the database may be what failed",
     "instance": "who ran",
     "mode": "as what",

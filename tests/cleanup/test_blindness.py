@@ -18,6 +18,7 @@ from local.exchange.foreign import ForeignOrders, place_foreign
 from local.exchange.keys import DEFAULT_KEYS, OWNER, ApiKey, Right
 from local.faults.plan import FaultPlan
 from local.faults.serving import serving
+from local.stack import OPERATOR_ID
 from shared.bitvavo import KeyPair
 from tests.cleanup.simulated import MINUTE, Simulation
 
@@ -214,6 +215,87 @@ def test_orders_without_their_operator_id_open_no_trading(sim: Simulation) -> No
             object.__setattr__(order.asked, "operator_id", 0)
     summary = sim.clean_up()
     assert {market.market: market.outcome for market in summary.markets}["BTC-EUR"] == "blind"
+
+
+def test_where_no_operator_id_is_listed_it_is_said_and_trading_goes_on(
+    sim: Simulation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Orders that are known are explained by their own id; that a stranger's would go unseen is told once."""
+    sim.exchange.settings.lists_operator_ids = False
+    owner = sim.owner()
+    execution = sim.claimed()
+    sim.record(execution, "placed", p_order=sim.placed(execution))
+    place_foreign(sim.exchange, ForeignOrders(market="ETH-EUR", operator_id=OPERATOR_ID, orders=2))
+    alarms = []
+    for _ in range(16):
+        sim.advance(MINUTE)
+        summary = sim.clean_up()
+        alarms += summary.alarms
+        assert [market.outcome for market in summary.markets] == ["compared", "compared"]
+        assert not any(market.operator_ids_shown for market in summary.markets)
+    assert [alarm.partition(":")[0] for alarm in alarms] == ["OPERATOR_IDS_NOT_SHOWN"]
+    assert '"event":"operator_ids_not_shown"' in capsys.readouterr().out
+    (warning,) = sim.service.call("get_execution_status", p_user_id=owner)["reconciliation"]["warnings"]
+    assert (warning["code"], warning["markets"]) == ("OPERATOR_IDS_NOT_SHOWN", ["BTC-EUR", "ETH-EUR"])
+    assert len(sim.events("OPERATOR_IDS_NOT_SHOWN")) == 1
+    assert sim.claim(owner, sim.proposal(owner))["outcome"] == "claimed"
+
+    sim.rest(execution)
+    sim.advance(MINUTE)
+    sim.clean_up()
+    assert sim.state == "HALTED"
+
+    sim.exchange.settings.lists_operator_ids = True
+    for apart_s, hidden in ((MINUTE, ["ETH-EUR"]), (25 * 60 * MINUTE, None)):
+        sim.advance(apart_s)
+        place_foreign(sim.exchange, ForeignOrders(market="BTC-EUR", operator_id=0, orders=1))
+        sim.clean_up()
+        told = sim.service.call("get_execution_status", p_user_id=owner)["reconciliation"]["warnings"]
+        assert [warning["markets"] for warning in told] == ([hidden] if hidden else [])
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_in_a_dedicated_account_every_order_is_compared(sim: Simulation, listed: bool) -> None:
+    """Whatever it shows: one without an approval halts, and there is nothing to warn of."""
+    sim.exchange.settings.lists_operator_ids = listed
+    owner = sim.owner()
+    execution = sim.claimed()
+    sim.record(execution, "placed", p_order=sim.placed(execution))
+    place_foreign(sim.exchange, ForeignOrders(market="BTC-EUR", operator_id=0, orders=1))
+    sim.advance(MINUTE)
+    sim.clean_up()
+    assert sim.state == "ACTIVE"
+
+    sim.service.call(
+        "set_trading_controls",
+        p_changes={"account_is_dedicated": True},
+        p_version=sim.db.one("select version from public.trading_controls"),
+    )
+    sim.advance(MINUTE)
+    summary = sim.clean_up()
+    assert (sim.state, sum(market.intruders for market in summary.markets)) == ("HALTED", 1)
+    assert len(sim.events("INTRUDER")) == 1
+    assert sim.service.call("get_execution_status", p_user_id=owner)["reconciliation"]["warnings"] == []
+
+
+def test_an_order_of_ours_that_hides_its_operator_id_is_told_although_others_show_theirs(
+    sim: Simulation,
+) -> None:
+    """The least number there is stands for none: what hides on our orders hides on a stranger's."""
+    execution = sim.claimed()
+    sim.record(execution, "placed", p_order=sim.placed(execution))
+    sim.advance(2 * MINUTE)
+    sim.clean_up()
+    place_foreign(sim.exchange, ForeignOrders(market="BTC-EUR", operator_id=0, orders=1))
+    for versions in sim.exchange.engine._versions["BTC-EUR"].values():
+        for order in versions:
+            if order.asked.operator_id == OPERATOR_ID:
+                object.__setattr__(order.asked, "operator_id", -(2**63))
+    sim.advance(MINUTE)
+    summary = sim.clean_up()
+    told = {market.market: (market.outcome, market.operator_ids_shown) for market in summary.markets}
+    assert told["BTC-EUR"] == ("compared", False)
+    assert [alarm.partition(":")[0] for alarm in summary.alarms] == ["OPERATOR_IDS_NOT_SHOWN"]
 
 
 def test_a_run_in_another_mode_settles_and_leaves_the_comparison(sim: Simulation) -> None:

@@ -331,7 +331,14 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
     }
     told = status(
         trading=status()["trading"] | {"state": "HALTED", "owner_state": "HALTED", "owner_reason": "tired"},
-        reconciliation={"age_seconds": None, "stale": True, "unread_markets": ["ETH-EUR", "ADA-EUR"]},
+        reconciliation={
+            "age_seconds": None,
+            "stale": True,
+            "unread_markets": ["ETH-EUR", "ADA-EUR"],
+            "warnings": [
+                {"code": "OPERATOR_IDS_NOT_SHOWN", "markets": ["BTC-EUR"], "sentence": "None is shown."}
+            ],
+        },
         windows=[{"asset": "BTC", "cooldown_until": "2026-11-24T09:59:00+00:00"}],
         unsettled_executions=[execution],
         last_execution=execution | {"status": "FILLED", "error_code": None, "filled_amount": "0.5"},
@@ -343,6 +350,7 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
     for part in (
         "HALTED, live",
         "HALTED: tired",
+        "None is shown. (OPERATOR_IDS_NOT_SHOWN)",
         "not yet; too long ago, so no live order is claimed",
         "not read ETH-EUR, ADA-EUR",
         "1 of 5 trades, 147.52 EUR of 1,000.00 EUR",

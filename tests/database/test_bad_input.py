@@ -49,6 +49,7 @@ BAD_LEAVES: tuple[object, ...] = (None, "", LONG, "NaN", "-1", "1e5", 5, 1.5, 10
 
 # What may be left empty. Everything else that is empty is refused.
 OPTIONAL: Mapping[str, set[str]] = {
+    "compare_orders": {"p_operator_ids_shown"},
     "begin_cleanup": {"p_operator_id", "p_trade_key_fingerprint"},
     "begin_execution": {
         "p_operator_id",
@@ -207,6 +208,7 @@ def desk(shared_db: TestDatabase) -> Desk:
             "p_read_from_ms": db.now_ms - 25 * 3_600_000,
             "p_read_to_ms": db.now_ms,
             "p_orders": [order(claimed)],
+            "p_operator_ids_shown": True,
         },
         "decline_proposal": {"p_proposal_id": pending},
         "expire_old_proposals": {},
@@ -259,6 +261,7 @@ def desk(shared_db: TestDatabase) -> Desk:
                 "mode": "live",
                 "operator_id": 8,
                 "trade_key_fingerprint": "f" * 16,
+                "account_is_dedicated": True,
                 "max_order_eur": "100",
                 "max_daily_value_eur": "1000",
                 "max_daily_gpt_calls": 10,

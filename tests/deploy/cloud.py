@@ -51,6 +51,7 @@ class Project(ThreadingHTTPServer):
             "mode": "dry_run",
             "operator_id": None,
             "trade_key_fingerprint": None,
+            "account_is_dedicated": False,
             "max_order_eur": 0,
             "max_daily_value_eur": 0,
             "max_daily_gpt_calls": 0,

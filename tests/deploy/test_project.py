@@ -64,6 +64,21 @@ def test_controls_are_changed_where_they_differ_and_nowhere_else(
     assert now == version + 1
 
 
+def test_a_dedicated_account_is_a_setting(
+    given: Mapping[str, str], version: int, database: psycopg.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Set as it is asked for; where the settings say nothing, the control stays."""
+    set_controls({**given, "ACCOUNT_IS_DEDICATED": "true"}, "live")
+    assert "account_is_dedicated: False -> true\n" in capsys.readouterr().out
+    for settings in ({**given, "ACCOUNT_IS_DEDICATED": "true"}, given):
+        set_controls(settings, "live")
+        assert capsys.readouterr().out == "The controls are as the settings ask.\n"
+    set_controls({**given, "ACCOUNT_IS_DEDICATED": "false"}, "live")
+    assert capsys.readouterr().out == "account_is_dedicated: True -> false\n"
+    (now,) = database.execute("select version from public.trading_controls").fetchone() or (None,)
+    assert now == version + 2
+
+
 def test_controls_that_the_database_refuses_have_its_sentence(given: Mapping[str, str], version: int) -> None:
     """Nothing of the change remains."""
     with pytest.raises(SystemExit, match="The controls were not set: ") as refused:

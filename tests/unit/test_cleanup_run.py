@@ -58,6 +58,7 @@ def world(
                 "mode": "live",
                 "mode_matches": True,
                 "account_matches": True,
+                "account_is_dedicated": False,
                 "executions": executions or [],
                 "markets": [
                     {"market": one, "read_from_ms": str(NOW_MS - DAY_MS), "holds_back": True}
@@ -110,6 +111,7 @@ def compared(**answer: Any) -> dict[str, Any]:
         "contradicted": [],
         "intruders": [],
         "new_intruders": [],
+        "operator_ids_newly_hidden": False,
         "reconciled_at": NOW,
         **answer,
     }
@@ -362,8 +364,8 @@ class TestReconciling:
 
 
 class TestComparing:
-    def test_only_orders_with_our_operator_id_are_handed_over(self) -> None:
-        """The owner's own orders are nobody's business; ours are handed over whole."""
+    def test_only_orders_that_may_be_ours_are_handed_over(self) -> None:
+        """The owner's own orders are nobody's business; ours, and those of none, are handed over whole."""
         ours, foreign, none = order(1), order(2, operatorId=0), order(3, operatorId=None)
         database = world()
         summary = clean_up(database, FakeExchange([ours, foreign, none]))
@@ -373,9 +375,10 @@ class TestComparing:
             "p_read_started_at": NOW,
             "p_read_from_ms": NOW_MS - DAY_MS,
             "p_read_to_ms": NOW_MS,
-            "p_orders": [ours],
+            "p_orders": [ours, none],
+            "p_operator_ids_shown": True,
         }
-        assert (summary.markets[0].read, summary.markets[0].ours) == (3, 1)
+        assert (summary.markets[0].read, summary.markets[0].ours) == (3, 2)
         assert summary.reconciled_at == NOW
 
     def test_the_exchange_is_read_before_the_approvals(self) -> None:
