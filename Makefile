@@ -6,13 +6,18 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
-.PHONY: help setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint \
+.PHONY: help help-dev setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint \
     format docs pictures stack stack-down exchange model model-check stage check-keys clean
 
-help: ## what there is
+help: ## what there is for an owner
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+	@echo "./interlock     an owner's commands: ./interlock --help"
+	@echo "./deploy.sh     everything in the cloud: ./deploy.sh --dry-run shows each command"
 
-setup: ## install what the project needs, into this folder alone
+help-dev: ## what there is for whoever changes Interlock
+	@grep -hE '^[a-z-]+:.*##: ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*##: (.*)/\1\t\2/' | expand -t 16
+
+setup: ##: install what the project needs, into this folder alone
 	@bash local/setup.sh
 
 run: setup ## one whole cycle on real parts; CANDLES=…, PRICES=bitvavo, MODEL=openai
@@ -33,32 +38,32 @@ backup: setup ## copy the database of make serve
 restore: setup ## put that copy back: what happened since is forgotten
 	@$(PYTHON) -m local.backup put-back
 
-test: setup ## every test, on a real stack
+test: setup ##: every test, on a real stack
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 	@bash local/test_deployed_python.sh
 
-test-hosted: setup ## the guarantees on Supabase's own containers; needs Docker
+test-hosted: setup ##: the guarantees on Supabase's own containers; needs Docker
 	@bash local/test_hosted.sh
 
-soak: setup ## the long proofs, minutes each
+soak: setup ##: the long proofs, minutes each
 	@$(PYTHON) -m tests.mutation
 	@$(PYTHON) -m pytest -m soak
 	@$(PYTHON) -m bench.approvals
 
-bench: ## measure, each figure beside what it is held against; BENCHES=scan_tick
+bench: ##: measure, each figure beside what it is held against; BENCHES=scan_tick
 	@bash local/setup.sh bench
 	@$(PYTHON) -m bench $(BENCHES)
 
-bench-document: setup ## write docs/PERFORMANCE.md and its plots from the latest three runs
+bench-document: setup ##: write docs/PERFORMANCE.md and its plots from the latest three runs
 	@$(PYTHON) -m bench.document
 
-model-check: setup ## explore the protocol, and what breaks without each of its rules; CASES=two-rounds
+model-check: setup ##: explore the protocol, and what breaks without each of its rules; CASES=two-rounds
 	@$(PYTHON) -m tests.protocol $(CASES)
 
-mutants: setup ## take each mechanism out and see a test fail
+mutants: setup ##: take each mechanism out and see a test fail
 	@$(PYTHON) -m tests.mutants
 
-lint: setup ## formatting, lint, types, import walls, shell, SQL, workflow
+lint: setup ##: formatting, lint, types, import walls, shell, SQL, workflow
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
@@ -68,26 +73,26 @@ lint: setup ## formatting, lint, types, import walls, shell, SQL, workflow
 	@node_modules/.bin/action-validator .github/workflows/ci.yml
 	@.venv/bin/squawk --pg-version 17.0 --assume-in-transaction supabase/migrations/*.sql supabase/rollback/*.sql
 
-format: setup ## format the Python code
+format: setup ##: format the Python code
 	@$(PYTHON) -m ruff format .
 	@$(PYTHON) -m ruff check --fix .
 
-docs: setup ## write the documents' tables anew from the code
+docs: setup ##: write the documents' tables anew from the code
 	@$(PYTHON) -m local.documents
 
-pictures: setup ## take the dashboard's pictures anew; needs Chromium
+pictures: setup ##: take the dashboard's pictures anew; needs Chromium
 	@$(PYTHON) -m local.pictures
 
-stack: setup ## Postgres and the Supabase API alone, in the background; writes .local/stack.env
+stack: setup ##: Postgres and the Supabase API alone, in the background; writes .local/stack.env
 	@bash local/start.sh stack up
 
-stack-down: setup ## stop them
+stack-down: setup ##: stop them
 	@$(PYTHON) -m local.stack down
 
-exchange: setup ## the simulated exchange alone; prints its address and both key pairs
+exchange: setup ##: the simulated exchange alone; prints its address and both key pairs
 	@bash local/start.sh exchange
 
-model: setup ## the scripted model alone; prints its address
+model: setup ##: the scripted model alone; prints its address
 	@bash local/start.sh model
 
 stage: setup ## what is uploaded, function by function, in .local/stage/
