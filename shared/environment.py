@@ -102,7 +102,7 @@ VARIABLES = (
         _OPTIONAL,
         _OPTIONAL,
         _OPTIONAL,
-        "ntfy, Slack or Telegram address for a short message: a new proposal, a halt, an old `UNKNOWN`",
+        "ntfy, Slack or Telegram address for a short message: a proposal, a fill, a halt, an old `UNKNOWN`",
     ),
 )
 

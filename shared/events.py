@@ -445,7 +445,13 @@ class Event(StrEnum):
         "trading_halted",
         Layer.DATABASE,
         Severity.CRITICAL,
-        "trading was halted, an owner's or everybody's, by whom and why",
+        "trading is halted, an owner's or everybody's, by whom and why; told again at growing intervals",
         Alert("trading-is-halted"),
+    )
+    NOTICE_GIVEN = (
+        "notice_given",
+        Layer.DATABASE,
+        Severity.NOTICE,
+        "a fill, the end of an unknown fate, or a scan that stopped, for a person to hear of",
     )
     AUDIT_SEALED = ("audit_sealed", Layer.DATABASE, Severity.NOTICE, "the head of the audit's chain")

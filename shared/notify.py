@@ -59,14 +59,14 @@ def form_of(url: str) -> Form:
     return form
 
 
-def notify(url: str | None, text: str) -> None:
-    """Send one message to `url`; without one do nothing.
+def notify(url: str | None, text: str) -> bool:
+    """Send one message to `url`; is there nobody left to tell? So it is without one.
 
     One attempt, over after 3 s. A failure is logged and never raised. The address is in no log line, for
     whoever knows it can write to it, and neither is what it answered.
     """
     if url is None:
-        return
+        return True
     results: SimpleQueue[str | None] = SimpleQueue()
     threading.Thread(target=lambda: results.put(_failure(url, text)), daemon=True).start()
     try:
@@ -75,6 +75,7 @@ def notify(url: str | None, text: str) -> None:
         failure = "TIMED_OUT"
     if failure is not None:
         log(Event.NOTIFY_FAILED, reason=failure)
+    return failure is None
 
 
 def _failure(url: str, text: str) -> str | None:

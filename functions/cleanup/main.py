@@ -54,8 +54,10 @@ def _cleanup(request: Request) -> Response:
     told = summary.as_json()
     duration_ms = round((time.monotonic() - began_s) * 1000)
     log(Event.CLEANUP_DONE, summary.sentence(), result=told, duration_ms=duration_ms)
-    if message := summary.message():
-        notify(_settings.notify_url, message)
+    message = summary.message()
+    if message and notify(_settings.notify_url, message) and summary.notices:
+        with summary.apart("end_notices"):
+            _database.call("end_notices", p_notices=summary.notices)
     if not summary.database_reached:
         return failure(503, "UNAVAILABLE", "The database could not be reached.", told)
     return json_answer(200, told)

@@ -1,8 +1,8 @@
-"""One run: expire, recover, reconcile, compare, halt, alarm, seal. Any number of runs may overlap."""
+"""One run: expire, recover, reconcile, compare, halt, alarm, seal, tell. Any number of runs may overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from functions.cleanup.absence import Judge
 from functions.cleanup.begun import Begun
@@ -15,6 +15,7 @@ from shared.environment import TradingMode
 from shared.errors import DatabaseUnavailable, ExchangeError
 from shared.events import Event
 from shared.log import log
+from shared.notices import told
 
 MOST_EXECUTIONS = 250
 """Executions that one run leases; with a minute between runs about what half of the rate limit looks up."""
@@ -54,6 +55,7 @@ def run(
     _halt_failing_owners(database, summary)
     _alarm_overdue(database, summary)
     _seal(database, summary)
+    _take_notices(database, summary)
     return summary
 
 
@@ -178,14 +180,12 @@ def _tell_what_waits(begun: Begun, summary: Summary) -> None:
 
 
 def _seal(database: Database, summary: Summary) -> None:
-    """Seal the audit, write the chain's head to the log, another trust domain, and tell of new halts."""
+    """Seal the audit, write the chain's head to the log, another trust domain."""
     with summary.apart("seal_audit_events"):
         for _ in range(_SEAL_PAGES):
             answer = database.call("seal_audit_events", p_limit=_SEAL_PAGE)
             summary.events_sealed += int(answer["sealed"])
             summary.audit_head, summary.audit_sequence = answer["head"], answer["sequence"]
-            for halt in answer["halts"]:
-                _tell_halt(halt, summary)
             if int(answer["sealed"]) < _SEAL_PAGE:
                 break
         log(
@@ -196,14 +196,21 @@ def _seal(database: Database, summary: Summary) -> None:
         )
 
 
-def _tell_halt(halt: Mapping[str, str | None], summary: Summary) -> None:
-    """Tell of one halt: whoever halted, a person or Interlock itself."""
-    log(
-        Event.TRADING_HALTED,
-        halt["reason"] or "",
-        user_id=halt["user_id"],
-        actor=halt["actor"],
-        at=halt["at"],
-    )
-    whose = "Trading" if halt["user_id"] is None else f"Trading of owner {halt['user_id']}"
-    summary.alarm(f"{whose} was halted ({halt['actor']}): {halt['reason']}.")
+def _take_notices(database: Database, summary: Summary) -> None:
+    """What a person has to be told now, whoever did it and in whatever run it happened."""
+    with summary.apart("take_notices"):
+        for notice in database.call("take_notices")["notices"]:
+            if notice["kind"] == "HALTED":
+                log(
+                    Event.TRADING_HALTED,
+                    notice["reason"],
+                    user_id=notice["user_id"],
+                    actor=notice["actor"],
+                    at=notice["at"],
+                    told=int(notice["told"]),
+                )
+                summary.alarm(told(notice))
+            else:
+                log(Event.NOTICE_GIVEN, notice=notice["notice"])
+                summary.news.append(told(notice))
+            summary.notices.append(notice["notice"])

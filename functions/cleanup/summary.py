@@ -13,7 +13,7 @@ from shared.errors import DatabaseRefused, DatabaseUnavailable, InterlockError
 from shared.events import Event
 from shared.log import log
 
-_ALARMS_TOLD = 5
+_TOLD_AT_ONCE = 5
 
 
 class Found(StrEnum):
@@ -78,6 +78,9 @@ class Summary:
     audit_head: str | None = None
     audit_sequence: str | None = None
     alarms: list[str] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """Names of what `alarms` and `news` tell, for the database to know that it was told."""
     problems: list[str] = field(default_factory=list)
     database_reached: bool = True
 
@@ -106,10 +109,11 @@ class Summary:
 
     def message(self) -> str | None:
         """What a person should hear of, short; None when there is nothing."""
-        if not self.alarms:
+        told = [*self.alarms, *self.news]
+        if not told:
             return None
-        more = len(self.alarms) - _ALARMS_TOLD
-        return " ".join([*self.alarms[:_ALARMS_TOLD], *([f"And {more} more."] if more > 0 else [])])
+        more = len(told) - _TOLD_AT_ONCE
+        return " ".join([*told[:_TOLD_AT_ONCE], *([f"And {more} more."] if more > 0 else [])])
 
     def as_json(self) -> dict[str, object]:
         """The answer to the scheduler."""
@@ -145,6 +149,7 @@ class Summary:
                 "sequence": self.audit_sequence,
             },
             "alarms": self.alarms,
+            "news": self.news,
             "problems": self.problems,
         }
 

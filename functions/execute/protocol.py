@@ -35,6 +35,7 @@ from shared.bitvavo import BitvavoReadonly, Order, ServerTime
 from shared.errors import DatabaseError, DatabaseUnavailable, ExchangeError, ExchangeNotReached
 from shared.events import Event
 from shared.log import log
+from shared.notices import contradicted
 
 LEAST_WINDOW_LEFT_MS = 1000
 """With less than this left of the access window an order is not sent: it might arrive too late."""
@@ -69,7 +70,7 @@ class Trader:
     now_ms: Callable[[], int]
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
-    notify: Callable[[str], None]
+    notify: Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +334,7 @@ def _record(trader: Trader, execution: Execution, outcome: Outcome) -> Settled:
             break
         if recorded.outcome == "contradicted":
             log(Event.RECORD_CONTRADICTED, execution_id=execution.id)
-            trader.notify(f"Trading is halted: execution {execution.id} contradicts what was recorded of it.")
+            trader.notify(contradicted(execution.id))
         return Settled(recorded.execution, outcome, recorded=True)
     log(Event.RECORD_FAILED, "cleanup will store it", execution_id=execution.id)
     return Settled(_told(execution, outcome), outcome, recorded=False)

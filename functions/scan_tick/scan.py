@@ -5,8 +5,6 @@ settles the model calls, stores the proposal and sets the next run in one transa
 lost meanwhile is somebody else's: its tokens are settled, nothing else is done.
 """
 
-from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,7 +30,7 @@ from functions.scan_tick.sizing import NotProposed, proposal_row, size
 from shared.errors import DatabaseRefused, DatabaseUnavailable
 from shared.events import Event
 from shared.log import log
-from shared.money import plain
+from shared.notices import proposed
 from shared.notify import notify
 from shared.policy import TradingPolicy, parse_policy
 
@@ -161,7 +159,7 @@ def _finish(
             proposal = answer.get("proposal")
             if proposal is None or verdict.proposal is None:
                 return _ended(job, verdict.outcome, verdict.reason, None, usage)
-            _announce(proposal, outside)
+            notify(outside.notify_url, proposed(proposal))
             return _ended(job, verdict.outcome, verdict.reason, UUID(proposal["id"]), usage)
 
 
@@ -186,18 +184,6 @@ def _finish_call(
                 raise
             outside.sleep(attempt / 2)
             attempt += 1
-
-
-def _announce(proposal: Mapping[str, Any], outside: Outside) -> None:
-    """Tell a person what waits for them, and for how long. The model's own words are not among it."""
-    buys = proposal["side"] == "buy"
-    size_of_it = f"{proposal['amount_quote']} EUR" if buys else f"{proposal['amount']} {proposal['asset']}"
-    notify(
-        outside.notify_url,
-        f"Proposal: {proposal['side']} {size_of_it} of {proposal['market']}, confidence "
-        f"{plain(Decimal(proposal['confidence']))}. It expires at "
-        f"{proposal['expires_at'][:16].replace('T', ' ')} UTC. ./interlock approve {proposal['id']}",
-    )
 
 
 def _ended(

@@ -1,7 +1,8 @@
 -- Purpose: what the function cleanup calls: expiry, recovery, reconciliation, comparison, seals.
 -- Objects: public.expire_old_proposals, cleanup_expired_locks, begin_cleanup, release_reconciliation,
 --          announce_cancel, alarm_overdue_executions, report_unread_markets, record_absence, compare_orders, stop_watching, halt_failing_owners,
---          seal_audit_events, verify_audit_chain, settle_by_hand; interlock.absence_rounds.
+--          take_notices, end_notices, seal_audit_events, verify_audit_chain, settle_by_hand; interlock.absence_rounds,
+--          notices and the triggers that give them.
 -- All are definer: the secret key may call them and writes no table by itself.
 
 set local lock_timeout = '5s';
@@ -840,6 +841,181 @@ $$;
 comment on function public.compare_orders(text, timestamptz, bigint, bigint, jsonb, boolean) is
     'Orders out = approvals in, for one completely read market: an order with our operatorId, or any in a dedicated account, that no execution explains halts trading, and its fills are stored. One that shows no operatorId counts if its clientOrderId is an execution''s. Moves the market''s mark and reconciled_at.';
 
+-- Notices
+
+create table interlock.notices (
+    notice text primary key,
+    detail jsonb not null,
+    at timestamptz not null,
+    tell_at timestamptz not null,
+    told bigint not null default 0
+);
+create index notices_by_time on interlock.notices (tell_at);
+comment on table interlock.notices is
+    'What a person has to be told: a halt for as long as it stands, again and again; a fill, the end of an unknown fate or a scan that stopped until it was told.';
+comment on column interlock.notices.notice is 'What it is of: its kind, and whose or which.';
+comment on column interlock.notices.detail is 'The facts that no row keeps.';
+comment on column interlock.notices.at is 'When it happened.';
+comment on column interlock.notices.tell_at is 'When it is told next.';
+comment on column interlock.notices.told is 'How often it was told.';
+alter table interlock.notices enable row level security;
+create policy nobody_reads on interlock.notices for select to service_role using (false);
+
+create function interlock.give_notice(p_kind text, p_subject text, p_detail jsonb) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+begin
+    insert into interlock.notices (notice, detail, at, tell_at)
+    values (p_kind || ' ' || p_subject, p_detail, v_now, v_now)
+    on conflict (notice) do update
+    set detail = excluded.detail, at = excluded.at, tell_at = excluded.tell_at, told = 0;
+end
+$$;
+comment on function interlock.give_notice(text, text, jsonb) is 'From now on a person has to be told of this.';
+
+create function interlock.notice_change() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+    case tg_table_name
+        when 'trading_controls' then
+            if new.trading_state <> 'HALTED' then
+                delete from interlock.notices where notice = 'HALTED everybody';
+            elsif old.trading_state <> 'HALTED' or new.reason <> old.reason then
+                perform interlock.give_notice('HALTED', 'everybody',
+                    jsonb_build_object('actor', interlock.actor(), 'reason', new.reason));
+            end if;
+        when 'trading_policies' then
+            if tg_op = 'DELETE' then
+                delete from interlock.notices where notice = 'HALTED ' || old.user_id::text;
+            elsif new.trading_state <> 'HALTED' then
+                delete from interlock.notices where notice = 'HALTED ' || new.user_id::text;
+            elsif old.trading_state <> 'HALTED' or new.state_reason <> old.state_reason then
+                perform interlock.give_notice('HALTED', new.user_id::text,
+                    jsonb_build_object('actor', interlock.actor(), 'reason', new.state_reason, 'user_id', new.user_id));
+            end if;
+        when 'trade_executions' then
+            if new.filled_amount > 0 and not interlock.is_unsettled(new.status)
+                and (old.filled_amount = 0 or interlock.is_unsettled(old.status)) then
+                perform interlock.give_notice('FILLED', new.id::text, '{}');
+            elsif old.status = 'UNKNOWN' and new.status <> 'UNKNOWN' then
+                perform interlock.give_notice('SETTLED', new.id::text, '{}');
+            end if;
+        when 'scan_jobs' then
+            if old.enabled and not new.enabled and new.consecutive_failures > old.consecutive_failures then
+                perform interlock.give_notice('SCAN_STOPPED', new.id::text,
+                    jsonb_build_object('user_id', new.user_id, 'reason', new.last_error));
+            end if;
+    end case;
+    return null;
+end
+$$;
+comment on function interlock.notice_change() is
+    'Trigger: what a person has to be told of a change, whoever makes it. Definer: no role but the owner writes the notices.';
+create trigger y_notice after update of trading_state, reason on public.trading_controls
+for each row execute function interlock.notice_change();
+create trigger y_notice after update of trading_state, state_reason or delete on public.trading_policies
+for each row execute function interlock.notice_change();
+create trigger y_notice after update of status, filled_amount on public.trade_executions
+for each row execute function interlock.notice_change();
+create trigger y_notice after update of enabled on public.scan_jobs
+for each row execute function interlock.notice_change();
+
+create function public.take_notices(p_limit integer default 20) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_now timestamptz := interlock.clock();
+    v_notices jsonb;
+begin
+    if p_limit is null or p_limit not between 1 and 1000 then
+        raise sqlstate 'PT400' using message = 'INVALID_NOTICES', detail = 'A run takes 1 to 1000 notices.';
+    end if;
+    perform interlock.act_as('cleanup');
+    -- What could not be told for a day is no news any more; a halt that stands is.
+    delete from interlock.notices where notice not like 'HALTED %' and at < v_now - interval '24 hours';
+    with taken as (
+        update interlock.notices as taking
+        set
+            told = taking.told + 1,
+            at = least(taking.at, v_now),
+            tell_at = v_now + case
+                when taking.notice like 'HALTED %'
+                    then least(interval '24 hours', interval '10 minutes' * power(4, least(taking.told, 5)))
+                else interval '2 minutes'
+            end
+        where taking.notice in (
+            select due.notice
+            from interlock.notices as due
+            -- A clock that was set back must not keep anything from being told.
+            where due.tell_at <= v_now or due.at > v_now + interval '10 seconds'
+            order by due.tell_at
+            limit p_limit
+            for update skip locked
+        )
+        returning taking.*
+    )
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object(
+                'notice', taken.notice,
+                'kind', split_part(taken.notice, ' ', 1),
+                'at', taken.at,
+                'told', taken.told::text,
+                'user_id', execution.user_id,
+                'execution_id', execution.id,
+                'market', execution.market,
+                'side', execution.side,
+                'status', execution.status,
+                'amount', execution.filled_amount::text,
+                'amount_quote', execution.filled_amount_quote::text,
+                'price', case
+                    when execution.filled_amount > 0 then round(execution.filled_amount_quote / execution.filled_amount, 8)::text
+                end,
+                'fee', execution.fee::text,
+                'fee_currency', execution.fee_currency,
+                'reason', proposal.rationale
+            ) || taken.detail
+            order by taken.at
+        ),
+        '[]'
+    )
+    into v_notices
+    from taken
+    left join public.trade_executions as execution
+        on execution.id = case
+            when split_part(taken.notice, ' ', 1) in ('FILLED', 'SETTLED') then interlock.as_uuid(split_part(taken.notice, ' ', 2))
+        end
+    left join public.trade_proposals as proposal on proposal.id = execution.proposal_id;
+    return jsonb_build_object('notices', v_notices);
+end
+$$;
+comment on function public.take_notices(integer) is
+    'What a person has to be told now. A halt that stands is told again after ten minutes, and then at growing intervals up to a day, until it is lifted or another reason joins it; anything else again after two minutes, unless end_notices says that it was told. So nothing that happened depends on one answer that may be lost.';
+
+create function public.end_notices(p_notices jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
+as $$
+declare
+    v_ended bigint;
+begin
+    if jsonb_typeof(p_notices) is distinct from 'array' then
+        raise sqlstate 'PT400' using message = 'INVALID_NOTICES', detail = 'Notices that were told are a list of their names.';
+    end if;
+    perform interlock.act_as('cleanup');
+    delete from interlock.notices
+    where notice in (select item.value from jsonb_array_elements_text(p_notices) as item)
+        and notice not like 'HALTED %'
+        and told > 0;
+    get diagnostics v_ended = row_count;
+    return jsonb_build_object('ended', v_ended::text);
+end
+$$;
+comment on function public.end_notices(jsonb) is
+    'These were told. A halt that stands stays: it ends when a person lifts it.';
+
 -- Seals
 
 create function interlock.event_seal(p_previous text, p_event public.audit_events) returns text
@@ -850,21 +1026,6 @@ $$;
 comment on function interlock.event_seal(text, public.audit_events) is
     'The seal of an event: SHA-256 over the previous seal and the event as jsonb text, in UTC.';
 
-create function interlock.halt_reason(p_event public.audit_events) returns text
-language sql stable set search_path = ''
-as $$
-    select coalesce(
-        p_event.detail #>> '{reason,1}',
-        p_event.detail #>> '{state_reason,1}',
-        case
-            when p_event.user_id is null then (select controls.reason from public.trading_controls as controls where controls.singleton)
-            else (select policy.state_reason from public.trading_policies as policy where policy.user_id = p_event.user_id)
-        end
-    )
-$$;
-comment on function interlock.halt_reason(public.audit_events) is
-    'Why the halt happened that an audit event tells of; a reason that did not change with the state is the one that stands.';
-
 create function public.seal_audit_events(p_limit integer default 1000) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
@@ -874,7 +1035,6 @@ declare
     v_head text;
     v_sequence bigint;
     v_sealed bigint := 0;
-    v_halts jsonb := '[]';
 begin
     if p_limit is null or p_limit not between 1 and 10000 then
         raise sqlstate 'PT400' using message = 'INVALID_SEALING', detail = 'A run seals 1 to 10000 events.';
@@ -900,17 +1060,12 @@ begin
         returning seal into v_head;
         delete from interlock.unsealed_events where event_id = v_event.id;
         v_sealed := v_sealed + 1;
-        if v_event.event in ('CONTROLS_CHANGED', 'POLICY_CHANGED') and v_event.detail #>> '{trading_state,1}' = 'HALTED' then
-            v_halts := v_halts || jsonb_build_object(
-                'at', v_event.at, 'actor', v_event.actor, 'user_id', v_event.user_id, 'reason', interlock.halt_reason(v_event)
-            );
-        end if;
     end loop;
-    return jsonb_build_object('sealed', v_sealed::text, 'sequence', v_sequence::text, 'head', v_head, 'halts', v_halts);
+    return jsonb_build_object('sealed', v_sealed::text, 'sequence', v_sequence::text, 'head', v_head);
 end
 $$;
 comment on function public.seal_audit_events(integer) is
-    'Seals events that no seal holds yet and answers the head of the chain, which cleanup writes to its log: another trust domain. An event is sealed once, so the halts among them are told once, whoever halted.';
+    'Seals events that no seal holds yet and answers the head of the chain, which cleanup writes to its log: another trust domain.';
 
 create function public.verify_audit_chain(p_from bigint default 1, p_expected_head text default null, p_limit integer default 10000)
 returns jsonb

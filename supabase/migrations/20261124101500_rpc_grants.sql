@@ -27,6 +27,8 @@ declare
         'public.release_reconciliation(uuid, text)',
         'public.announce_cancel(uuid, text)',
         'public.alarm_overdue_executions()',
+        'public.take_notices(integer)',
+        'public.end_notices(jsonb)',
         'public.report_unread_markets(jsonb)',
         'public.record_absence(uuid, text, text, timestamptz, bigint, bigint)',
         'public.halt_failing_owners()',

@@ -26,6 +26,7 @@ EVIDENCE = (
     "gpt_usage_log",
     "interlock.absence_rounds",
     "interlock.market_marks",
+    "interlock.notices",
     "interlock.unsealed_events",
     "trade_executions",
     "trade_history",

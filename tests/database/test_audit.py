@@ -322,26 +322,3 @@ def test_many_writers_and_sealing_runs_keep_one_chain(
         "delete from public.audit_seals where sequence = (select max(sequence) from public.audit_seals)",
     )
     assert "tail was cut off" in _verified(service, run["head"], int(run["sequence"]) - 1)["error"]
-
-
-def test_every_halt_is_told_once_with_its_reason(db: TestDatabase, service: Caller) -> None:
-    """Whoever halts: operator, owner, or a hand in the dashboard; a repeat and a resumption are no halts."""
-    owner = db.owner()
-    service.call("seal_audit_events")
-    service.call("halt_trading", p_reason="the operator sleeps")
-    service.call("halt_trading", p_reason="the operator still sleeps")
-    db.advance(timedelta(seconds=1))
-    db.as_user(owner).call("set_trading_state", p_state="HALTED")
-    db.advance(timedelta(seconds=1))
-    by_hand = "update public.trading_controls set trading_state = %s where singleton"
-    db.do(by_hand, "ACTIVE")
-    db.do(by_hand, "HALTED")
-
-    halts = service.call("seal_audit_events")["halts"]
-
-    assert [(halt["actor"], halt["user_id"], halt["reason"]) for halt in halts] == [
-        ("operator", None, "the operator sleeps"),
-        ("owner", str(owner), "set by the owner"),
-        (db.one("select session_user::text"), None, "the operator sleeps; the operator still sleeps"),
-    ]
-    assert service.call("seal_audit_events")["halts"] == []

@@ -97,6 +97,7 @@ RPCS = (
     "cleanup_expired_locks",
     "compare_orders",
     "decline_proposal",
+    "end_notices",
     "expire_old_proposals",
     "finish_scan",
     "get_execution_status",
@@ -116,6 +117,7 @@ RPCS = (
     "set_trading_state",
     "settle_by_hand",
     "stop_watching",
+    "take_notices",
     "verify_audit_chain",
 )
 
@@ -254,6 +256,8 @@ def desk(shared_db: TestDatabase) -> Desk:
         "reserve_gpt_call": reservation_parameters(lease, uuid4()),
         "schedule_scan": {"p_enabled": True},
         "seal_audit_events": {"p_limit": 10},
+        "take_notices": {"p_limit": 10},
+        "end_notices": {"p_notices": ["HALTED everybody"]},
         "set_trading_controls": {
             "p_changes": {
                 "trading_state": "REDUCE_ONLY",

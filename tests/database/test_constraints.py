@@ -103,6 +103,7 @@ def kept(shared_db: TestDatabase) -> Kept:
         "interlock.unsealed_events": stored("interlock.unsealed_events") | {"event_id": str(uuid4())},
         "interlock.market_marks": stored("interlock.market_marks") | {"market": "XRP-EUR"},
         "interlock.absence_rounds": stored("interlock.absence_rounds"),
+        "interlock.notices": stored("interlock.notices") | {"notice": "FILLED another"},
     }
     return Kept(db, life, fitting)
 
@@ -311,6 +312,7 @@ CASES: Mapping[str, Mapping[str, Case]] = {
         "market_marks_pkey": broken_by({"market": "BTC-EUR"}),
         "unread_is_known": broken_by({"unread": "NEVER"}),
     },
+    "interlock.notices": {"notices_pkey": broken_by({"notice": TWICE})},
     "interlock.absence_rounds": {
         "absence_rounds_pkey": broken_by({}),
         "absence_rounds_execution_id_fkey": broken_by({"execution_id": NOBODY}),

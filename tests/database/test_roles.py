@@ -72,6 +72,7 @@ SERVICE_RPCS = {
     "claim_execution",
     "cleanup_expired_locks",
     "compare_orders",
+    "end_notices",
     "expire_old_proposals",
     "finish_scan",
     "get_execution_status",
@@ -88,6 +89,7 @@ SERVICE_RPCS = {
     "set_trading_controls",
     "settle_by_hand",
     "stop_watching",
+    "take_notices",
     "verify_audit_chain",
 }
 

@@ -84,6 +84,7 @@ def test_row_level_security_is_on_for_every_table(migrated: psycopg.Connection) 
         "unsealed_events",
         "market_marks",
         "absence_rounds",
+        "notices",
         "taken_from_phase_1",
     }
 

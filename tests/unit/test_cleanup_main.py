@@ -1,5 +1,6 @@
 """Served as the cloud serves it: `POST /` alone, JSON always, and one line when it cannot start."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import respx
 from flask.testing import FlaskClient
 
-from tests.unit.test_cleanup_run import standing, world
+from tests.unit.test_cleanup_run import halt, standing, world
 
 pytestmark = pytest.mark.unit
 
@@ -62,14 +63,27 @@ def test_an_alarm_reaches_a_person(client: FlaskClient) -> None:
     client.post("/")
     assert not person.called
     overdue = {"execution_id": "e", "market": "BTC-EUR", "status": "UNKNOWN", "minutes": "11"}
-    halt = {"at": "now", "actor": "operator", "user_id": None, "reason": "going to sleep"}
-    sealed = {"sealed": "1", "sequence": "1", "head": "ab", "halts": [halt]}
-    answer(alarm_overdue_executions=standing(overdue=[overdue]), seal_audit_events=sealed)
+    answer(
+        alarm_overdue_executions=standing(overdue=[overdue]),
+        take_notices={"notices": [halt("HALTED everybody", "operator", "going to sleep")]},
+    )
+    ended = respx.post(f"{URL}end_notices").respond(json={"ended": "0"})
     client.post("/")
     (call,) = person.calls
     assert call.request.content.decode() == (
         "Execution e is UNKNOWN for 11 minutes. Trading was halted (operator): going to sleep."
     )
+    assert json.loads(ended.calls.last.request.content) == {"p_notices": ["HALTED everybody"]}
+
+
+@respx.mock
+def test_what_did_not_arrive_is_not_said_to_be_told(client: FlaskClient) -> None:
+    """The next run takes the notice up again."""
+    respx.post("http://127.0.0.1:9/hook").respond(500)
+    answer(take_notices={"notices": [halt("HALTED everybody", "operator", "going to sleep")]})
+    ended = respx.post(f"{URL}end_notices").respond(json={"ended": "0"})
+    client.post("/")
+    assert not ended.called
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/", 405), ("POST", "/run", 404)])

@@ -76,7 +76,8 @@ def world(
             "compare_orders": lambda p: compared(explained=str(len(p["p_orders"]))),
             "halt_failing_owners": {"halted": []},
             "alarm_overdue_executions": standing(),
-            "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32, "halts": []},
+            "seal_audit_events": {"sealed": "4", "sequence": "12", "head": "ab" * 32},
+            "take_notices": {"notices": []},
         }
     )
 
@@ -90,6 +91,20 @@ def standing(**answer: Any) -> dict[str, Any]:
         "oldest_seconds": None,
         "comparison": comparison(),
         **answer,
+    }
+
+
+def halt(notice: str, actor: str, reason: str, **changed: Any) -> dict[str, Any]:
+    """A halt that stands, as the database answers it."""
+    return {
+        "notice": notice,
+        "kind": "HALTED",
+        "at": NOW,
+        "told": "1",
+        "user_id": None,
+        "actor": actor,
+        "reason": reason,
+        **changed,
     }
 
 
@@ -246,19 +261,19 @@ class TestReconciling:
         """A halt that the audit holds is a log line and a message, with its reason and by whom."""
         configure("cleanup")
         database = world()
-        halt = {"at": NOW, "actor": "operator", "user_id": None, "reason": "going to sleep"}
-        own = {"at": NOW, "actor": "cleanup", "user_id": str(UUID(int=9)), "reason": "three refusals"}
-        database.answers["seal_audit_events"] = {
-            "sealed": "2",
-            "sequence": "2",
-            "head": "ab",
-            "halts": [halt, own],
+        database.answers["take_notices"] = {
+            "notices": [
+                halt("HALTED everybody", "operator", "going to sleep"),
+                halt("HALTED 9", "cleanup", "three refusals", user_id=str(UUID(int=9)), told="2"),
+            ]
         }
         summary = clean_up(database, None)
         assert summary.alarms == [
             "Trading was halted (operator): going to sleep.",
-            f"Trading of owner {UUID(int=9)} was halted (cleanup): three refusals.",
+            f"Trading of owner {UUID(int=9)} is still halted since {NOW[:16].replace('T', ' ')} UTC "
+            "(cleanup): three refusals.",
         ]
+        assert summary.notices == ["HALTED everybody", "HALTED 9"]
         told = logged(capsys, "trading_halted")
         assert [(line["message"], line["severity"]) for line in told] == [
             ("going to sleep", "CRITICAL"),
@@ -567,7 +582,6 @@ class TestTheWholeRun:
             "sealed": str(left.pop(0)),
             "sequence": "2017",
             "head": "cd" * 32,
-            "halts": [],
         }
         assert clean_up(database, None).events_sealed == 2017
 

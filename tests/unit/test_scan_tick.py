@@ -135,7 +135,7 @@ def test_overlapping_ticks_run_each_job_once() -> None:
 
 
 def test_a_new_proposal_is_announced_once() -> None:
-    """NOTIFY_URL hears of each new proposal: what, how much, until when, and how to approve it."""
+    """NOTIFY_URL hears of each new proposal: what, at which price, until when, why, and how to approve it."""
     ledger = Ledger().with_jobs(1)
     with an_exchange("BTC-EUR", "ETH-EUR") as exchange, serving(lambda _: Reply(200)) as person:
         exchange.router.route(host="127.0.0.1").pass_through()
@@ -144,10 +144,10 @@ def test_a_new_proposal_is_announced_once() -> None:
     [heard] = person.asked
     text = heard.raw.decode()
     [(proposal_id, proposal)] = ledger.proposals.items()
-    assert text.startswith("Proposal: buy 100.00 EUR of BTC-EUR, confidence ")
+    assert text.startswith("Proposal: buy 100.00 EUR of BTC-EUR at 100.1 EUR, confidence ")
     assert f"It expires at {str(proposal['expires_at'])[:16].replace('T', ' ')} UTC." in text
     assert text.endswith(f"./interlock approve {proposal_id}")
-    assert DECISION["rationale"] not in text
+    assert f'Why: "{DECISION["rationale"]}"' in text
 
 
 def test_a_market_is_read_anew_for_a_job_that_comes_later() -> None:
