@@ -152,6 +152,8 @@ NOTHING_HAPPENED: Mapping[str, str] = {
     "markets.operator_ids_shown": "what follows from it is an alarm",
     "markets.ours": "how much of it may be ours",
     "problems": "what failed is tried again; the database may be what failed",
+    "news": "a fill, a state, a job that was switched off: each has its event from when it happened",
+    "notices": "the names of what alarms and news tell",
     "instance": "who ran",
     "mode": "as what",
     "reconciled_at": "how far the marks are",
