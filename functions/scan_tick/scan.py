@@ -5,6 +5,7 @@ settles the model calls, stores the proposal and sets the next run in one transa
 lost meanwhile is somebody else's: its tokens are settled, nothing else is done.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
