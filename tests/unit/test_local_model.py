@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from functions.scan_tick.indicators import Bar
 from functions.scan_tick.market import MarketFacts, Reading, judge
 from functions.scan_tick.question import Question, ask_about
 from functions.scan_tick.sizing import Sized, size
+from local.exchange.exchange import DEFAULT_SEED
+from local.exchange.generator import generate
+from local.exchange.markets import MARKETS, START_PRICES
 from local.model import create_app, decide
 from shared.policy import parse_policy
 from tests.unit.scanning import LAST_HOUR, NOW, POLICY, hourly
@@ -180,3 +184,19 @@ def test_what_it_says_is_json_that_a_strict_reader_accepts() -> None:
     )
     content = json.loads(answer.json()["choices"][0]["message"]["content"], parse_float=Decimal)
     assert content["amount_eur"] == decision.amount_eur
+
+
+def test_on_the_prices_of_a_world_that_goes_on_it_buys_and_sells() -> None:
+    """Looking every few hours at the generator's market it finds both, of a size that can be proposed."""
+    candles = generate("BTC-EUR", START_PRICES["BTC-EUR"], MARKETS["BTC-EUR"].tick, DEFAULT_SEED).candles
+    sides = set()
+    for end in range(len(candles) - 3, 200, -5):
+        opened = [LAST_HOUR - timedelta(milliseconds=candles[end - 1].at - one.at) for one in candles[:end]]
+        bars = (Bar(at, *one[1:]) for at, one in zip(opened[-200:], candles[end - 200 : end], strict=True))
+        seen = facts(tuple(bars))
+        decision = answered(seen)
+        if isinstance(decision, Trade) and isinstance(size(decision, seen, OPEN_POLICY), Sized):
+            sides.add(decision.side)
+        if sides == {"buy", "sell"}:
+            return
+    raise AssertionError(f"only {sides}")
