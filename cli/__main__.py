@@ -103,11 +103,15 @@ def _login(options: argparse.Namespace, environ: Mapping[str, str], sessions: Se
     """The password comes from the terminal or standard input, never from an argument."""
     if sys.stdin.isatty():
         email = options.email or _asked("E-mail: ")
-        password = getpass.getpass("Password: ", stream=sys.stderr)
+        password = _password() if email else ""
     else:
-        email, password = options.email, sys.stdin.readline().rstrip("\n")
+        email, password = options.email, _line()
         if not email:
             raise WrongCall("Without a terminal, name the e-mail: ./interlock login EMAIL", "WRONG_ARGUMENTS")
+    if not (email and password):
+        raise WrongCall("E-mail and password are both needed; nobody was signed in.", "WRONG_ARGUMENTS")
+    if not (_is_text(email) and _is_text(password)):
+        raise _not_text()
     session = sign_in(environ, sessions, email, password)
     told = {
         "email": session.email,
@@ -118,12 +122,15 @@ def _login(options: argparse.Namespace, environ: Mapping[str, str], sessions: Se
 
 
 def _read(file: str) -> str:
-    """What a file holds, or standard input when it is named `-`. Raises WrongCall."""
+    """What a file holds, or standard input when it is named `-`, without a BOM. Raises WrongCall."""
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        said = None if _is_text(text) else "it is not UTF-8 text"
     except (OSError, UnicodeDecodeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise WrongCall(f"{file} cannot be read: {said}.", "WRONG_ARGUMENTS") from None
+    if said is not None:
+        raise WrongCall(f"{file} cannot be read: {said}.", "WRONG_ARGUMENTS")
+    return text.removeprefix("\ufeff")
 
 
 def _confirming(options: argparse.Namespace) -> Callable[[str], bool]:
@@ -139,7 +146,41 @@ def _confirming(options: argparse.Namespace) -> Callable[[str], bool]:
 
 def _asked(question: str) -> str:
     print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().rstrip("\n")
+    line = ""
+    try:
+        line = _line(end="")
+    finally:
+        if not line.endswith("\n"):  # Ctrl-D or Ctrl-C: what follows begins a line of its own
+            _err("")
+    return line.rstrip("\n")
+
+
+def _line(end: str = "\n") -> str:
+    """A line of standard input without this end. Raises WrongCall when it is no text."""
+    try:
+        return sys.stdin.readline().rstrip(end)
+    except UnicodeDecodeError:
+        raise _not_text() from None
+
+
+def _password() -> str:
+    """Asked for without an echo; Ctrl-D gives none."""
+    try:
+        return getpass.getpass("Password: ", stream=sys.stderr)
+    except EOFError:
+        _err("")
+        return ""
+    except UnicodeDecodeError:
+        raise _not_text() from None
+
+
+def _is_text(given: str) -> bool:
+    """Bytes of a command line that are no UTF-8 arrive as surrogates, which no request can carry."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in given)
+
+
+def _not_text() -> WrongCall:
+    return WrongCall("What was typed is not UTF-8 text.", "WRONG_ARGUMENTS")
 
 
 def _shower(options: argparse.Namespace) -> Callable[[list[RenderableType]], None]:

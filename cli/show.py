@@ -22,9 +22,15 @@ _SHORT_ID = 8
 _BITVAVO = "https://api.bitvavo.com/"
 
 
+class _Plain(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to whoever prints: the reader's leaving is no failure of the command."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """A console that sets type on a terminal alone, and not with NO_COLOR."""
-    made = Console(
+    made = _Plain(
         highlight=False,
         markup=False,
         emoji=False,

@@ -23,14 +23,17 @@ from pydantic import SecretStr
 
 from local.deploy.probe import BROKEN, NO_TRADE, WRONG_ADDRESS, Probe, Rights
 from local.deploy.project import rows_of, trade_keys
-from local.deploy.settings import settings_of
+from local.deploy.settings import problems, settings_of
 from shared.bitvavo import KeyPair, Order, open_http
 from shared.errors import ExchangeError, ExchangeRefused, ExchangeUnreadable
 
 NEEDS = (
     *("BITVAVO_READONLY_KEY", "BITVAVO_READONLY_SECRET", "BITVAVO_TRADE_KEY", "BITVAVO_TRADE_SECRET"),
-    *("BITVAVO_OPERATOR_ID", "SUPABASE_URL", "SUPABASE_SECRET_KEY"),
+    "BITVAVO_OPERATOR_ID",
 )
+MAY_HAVE = ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
+"""With these, orders that carry the operator id are compared with the approvals as well."""
+
 _SEEN = Path(__file__).resolve().parents[2] / ".local" / "checked-keys.json"
 _TIMEOUT_S = 20.0
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -190,6 +193,12 @@ def _operator_id(pair: Tried | None, given: Mapping[str, str], operator_id: int)
     orders = {
         order.order_id: order for order in _orders(pair.probe, given) if order.operator_id == operator_id
     }
+    if not _knows_approvals(given):
+        return Finding(
+            Verdict.UNTOLD if orders else Verdict.RIGHT,
+            f"Operator id {operator_id} is on {len(orders)} order(s) of the last day in what is held or open."
+            " With SUPABASE_URL and SUPABASE_SECRET_KEY they are compared with the approvals.",
+        )
     explained = _executions(
         given, {order.client_order_id for order in orders.values() if order.client_order_id}
     )
@@ -224,10 +233,16 @@ def _orders(probe: Probe, given: Mapping[str, str]) -> Iterator[Order]:
 
 def _markets(probe: Probe, given: Mapping[str, str]) -> set[str]:
     held = {f"{row['symbol']}-EUR" for row in probe.rows("/balance") if row["symbol"] != "EUR"}
+    if not _knows_approvals(given):
+        return held
     policies = rows_of(given, "trading_policies", select="policy") or []
     allowed = {market for row in policies for market in row["policy"]["allowlist"]}
     proposals = rows_of(given, "trade_proposals", select="market", status="in.(EXECUTING,EXECUTED)") or []
     return held | allowed | {row["market"] for row in proposals}
+
+
+def _knows_approvals(given: Mapping[str, str]) -> bool:
+    return all(name in given for name in MAY_HAVE)
 
 
 def _executions(given: Mapping[str, str], ids: set[UUID]) -> set[UUID]:
@@ -241,17 +256,22 @@ def _executions(given: Mapping[str, str], ids: set[UUID]) -> set[UUID]:
 
 
 def _given() -> dict[str, str]:
+    """The settings file, else the environment; what is there of Supabase only when it can be used."""
     file = Path(os.environ.get("SETTINGS") or "deploy.env")
     if file.exists() or "SETTINGS" in os.environ:
-        return settings_of(file, only=NEEDS)
-    given = {name: os.environ[name] for name in NEEDS if os.environ.get(name)}
-    missing = [name for name in NEEDS if name not in given]
-    if missing:
-        sys.exit(
-            "There is no deploy.env: copy deploy.env.example to it and fill in what Bitvavo and Supabase gave"
-            f" you, or set {', '.join(missing)} in the environment."
-        )
-    return given
+        given = settings_of(file, only=NEEDS)
+    else:
+        given = {name: os.environ[name] for name in (*NEEDS, *MAY_HAVE) if os.environ.get(name)}
+        missing = [name for name in NEEDS if name not in given]
+        if missing:
+            sys.exit(
+                "There is no deploy.env: copy deploy.env.example to it and fill in what Bitvavo gave you,"
+                f" or set {', '.join(missing)} in the environment."
+            )
+        if wrong := list(problems(given, only=NEEDS)):
+            sys.exit("\n".join(["The environment is not right yet:", *(f"  {each}" for each in wrong)]))
+    usable = {name for name in MAY_HAVE if not list(problems(given, only=(name,)))}
+    return {name: value for name, value in given.items() if name not in MAY_HAVE or name in usable}
 
 
 def main(seen_file: Path = _SEEN) -> None:

@@ -191,6 +191,9 @@ def _wrong_value(name: str, value: str) -> Iterator[str]:
         case "BITVAVO_READONLY_KEY" | "BITVAVO_TRADE_KEY":
             if len(value) != KEY_LENGTH:
                 sentence = f"must be {KEY_LENGTH} characters long, as Bitvavo's keys are: copy it again"
+        case "BITVAVO_OPERATOR_ID":
+            if not re.fullmatch(r"[1-9][0-9]{0,17}", value):
+                sentence = "must be a whole number of 1 or more, which nothing else on the account uses"
         case "MAX_ORDER_EUR" | "MAX_DAILY_VALUE_EUR":
             if _amount(value) is None:
                 sentence = "must be an amount in EUR like 250 or 250.00; 0 lets nothing trade"

@@ -23,6 +23,7 @@ from tests.loopback import Asked, Loopback, Reply, serving
 REPOSITORY = Path(__file__).resolve().parents[2]
 PASSWORD = "correct-horse-battery"
 EMAIL = "owner@interlock.local"
+CTRL_D = "\x04"
 PROPOSAL = "b15bc6d5-a516-418d-8d7e-20f79f625a42"
 
 
@@ -197,7 +198,7 @@ def on_a_terminal(*arguments: str, answers: Sequence[tuple[str, str]]) -> Ran:
         for question, answer in answers:
             while question not in seen:
                 seen += os.read(parent, 1024).decode()
-            os.write(parent, f"{answer}\n".encode())
+            os.write(parent, f"{answer}{'' if answer == CTRL_D else chr(10)}".encode())
         with suppress(OSError):  # the other end is closed: it has ended
             while said := os.read(parent, 1024):
                 seen += said.decode()

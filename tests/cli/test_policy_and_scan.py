@@ -39,8 +39,8 @@ def test_a_policy_is_set_from_a_file_or_standard_input(
     deployment.says(SET, Reply(200, ROW))
     written = '{"allowlist": ["BTC/EUR"], "max_spread_percent": "0.5"}'
     file = owner.folder.parent / "policy.json"
-    file.write_text(written)
-    ran = owner("policy", str(file)) if by_file else owner("policy", "-", stdin=written)
+    file.write_text(written, encoding="utf-8-sig")  # an editor may put a BOM before it
+    ran = owner("policy", str(file)) if by_file else owner("policy", "-", stdin=f"\ufeff{written}")
     assert (ran.exit, '"cooldown_minutes": 60' in ran.out) == (0, True), ran.err
     assert _asked(deployment, SET) == [{"p_policy": json.loads(written)}]
 

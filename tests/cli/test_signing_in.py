@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import EMAIL, PASSWORD, CommandLine, Deployment, on_a_terminal
+from tests.cli.conftest import (
+    CTRL_D,
+    EMAIL,
+    PASSWORD,
+    REPOSITORY,
+    CommandLine,
+    Deployment,
+    on_a_terminal,
+)
 from tests.loopback import HANG_UP, Asked, Reply, serving
 
 pytestmark = pytest.mark.unit
@@ -190,3 +202,40 @@ def test_on_a_terminal_the_password_is_asked_for_and_not_shown(deployment: Deplo
     assert (ran.exit, "Signed in as" in ran.out) == (0, True)
     assert PASSWORD not in ran.out
     assert deployment.server.of("/auth/v1/token")[0].body == {"email": EMAIL, "password": PASSWORD}
+
+
+@pytest.mark.usefixtures("interlock")
+def test_ctrl_d_at_the_password_signs_nobody_in(deployment: Deployment) -> None:
+    """Nor at the e-mail: a sentence, no traceback, and nobody is asked."""
+    for answers in ([("E-mail: ", EMAIL), ("Password: ", CTRL_D)], [("E-mail: ", CTRL_D)]):
+        ran = on_a_terminal("login", answers=answers)
+        assert (ran.exit, "nobody was signed in" in ran.out, "Traceback" in ran.out) == (2, True, False)
+    assert deployment.server.asked == []
+
+
+@pytest.mark.parametrize("arguments", [("login", EMAIL), ("login", "caf\udce9@x.example"), ("policy", "-")])
+@pytest.mark.usefixtures("owner")
+def test_bytes_that_are_no_text_give_a_sentence(arguments: tuple[str, ...]) -> None:
+    """On standard input and among the arguments."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "cli", *arguments], cwd=REPOSITORY, input=b"p\xe9ssword\n", capture_output=True
+    )
+    assert (ran.returncode, b"UTF-8" in ran.stderr, b"Traceback" in ran.stderr) == (2, True, False), (
+        ran.stderr
+    )
+
+
+@pytest.mark.parametrize(("options", "end"), [((), 5), (("--json",), 5)])
+@pytest.mark.usefixtures("owner")
+def test_an_answer_that_cannot_be_written_is_said_to_be_done(options: tuple[str, ...], end: int) -> None:
+    """A full disk changes nothing of what was done; a reader who has left is no fault."""
+    command = [sys.executable, "-m", "cli", "status", *options]
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == end
+    assert ran.stderr == "The answer cannot be written (No space left on device). What was asked was done.\n"
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run(command, cwd=REPOSITORY, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -213,6 +213,40 @@ def test_nothing_happens_at_the_exchange(bitvavo: Bitvavo) -> None:
     assert bitvavo.holdings() == before
 
 
+def test_exchange_keys_are_tried_without_supabase(bitvavo: Bitvavo) -> None:
+    """Orders with the operator id are counted then, and what explains them is not known."""
+    for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY"):
+        del bitvavo.given[name]
+    assert "is on 0 order(s)" in bitvavo.check()[-1].sentence
+    bitvavo.foreign_order()
+    found = bitvavo.check()[-1]
+    assert (found.verdict, "is on 1 order(s)" in found.sentence) == (Verdict.UNTOLD, True)
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize("wrong", ["banana", "0", "-7", "7.5", "9" * 19])
+def test_a_wrong_operator_id_gives_a_sentence(
+    bitvavo: Bitvavo, tmp_path: Path, wrong: str, by_file: bool
+) -> None:
+    """Before anything is asked: no traceback, from the file and from the environment."""
+    given = bitvavo.given | {"BITVAVO_OPERATOR_ID": wrong, "SUPABASE_URL": "<placeholder>"}
+    file = tmp_path / "deploy.env"
+    file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    file.chmod(0o600)
+    file = file if by_file else file.rename(tmp_path / "other.env")
+    ran = subprocess.run(
+        [sys.executable, "-c", _COMMAND, str(tmp_path / "seen.json")],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(REPOSITORY), **({"SETTINGS": str(file)} if by_file else given)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "BITVAVO_OPERATOR_ID must be a whole number of 1 or more" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_the_command_exits_0_only_when_everything_is_right(bitvavo: Bitvavo, tmp_path: Path) -> None:
     """The command reads the settings file, prints every finding and no secret."""
     clone = tmp_path / "clone"
