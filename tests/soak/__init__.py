@@ -6,5 +6,6 @@ clocks that the schedule moves. Everything happens one step after the other, so 
 
 schedule (who acts when), people, functions, ways (from a process to its servers), weather (what goes wrong
 there), clocks, place; journal (what was set when), claims and oracle (what must be true), story; running
-(many seeds), planted (what has to be noticed).
+(many seeds), planted (what has to be noticed); neighbours and hostile (two owners, one of whom tries to stop
+the other).
 """

@@ -111,8 +111,9 @@ class Functions:
             notify=lambda _: None,
         )
 
-    def clean_up(self, within: Process | None = None) -> None:
-        """The scheduler runs cleanup."""
+    def clean_up(self, within: Process | None = None) -> list[str]:
+        """The scheduler runs cleanup; what a person was told."""
+        alarms: list[str] = []
         with self._running("cleanup", within) as (process, http):
             summary = run(
                 DatabaseWay(self.between, process),
@@ -121,15 +122,21 @@ class Functions:
                 instance=process.name,
                 sleep=self.place.clocks.advance,
             )
+            alarms = summary.alarms
             for problem in summary.problems:
                 if _NO_ANSWER not in problem and SET_BACK not in problem:
                     self.place.journal.violated(f"{process.name} had a problem: {problem}")
             self.place.story.tell(process.name, self.place.story.readable(summary.sentence()))
+        return alarms
 
-    def tick(self, within: Process | None = None) -> None:
-        """The scheduler runs scan_tick, of which one job goes after the other."""
+    def tick(self, within: Process | None = None, *, by_chance: bool = True) -> None:
+        """The scheduler runs scan_tick, of which one job goes after the other.
+
+        By chance jobs are due or not; else those are whose time has come.
+        """
         clocks = self.place.clocks
-        self._make_jobs_due()
+        if by_chance:
+            self._make_jobs_due()
         with self._running("scan_tick", within) as (process, http):
             outside = Outside(
                 database=DatabaseWay(self.between, process),

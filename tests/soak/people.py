@@ -88,14 +88,18 @@ class People:
         journal.states[owner] = state
         story.tell(story.named(owner), f"sets {state}, knowing: {reason}")
 
-    def decline(self, proposal: UUID) -> None:
-        """The owner declines a proposal."""
+    def decline(self, proposal: UUID, *, by: UUID | None = None) -> None:
+        """The owner declines a proposal, or somebody else tries to. Raises Refused when it is not theirs."""
         journal, story = self.place.journal, self.place.story
-        owner = journal.proposals[proposal].owner
+        owner = by or journal.proposals[proposal].owner
         answer = self._as_owner(owner, "decline_proposal", p_proposal_id=proposal)
         if answer["outcome"] == "declined":
             journal.declined.add(proposal)
         story.tell(story.named(owner), f"declines {story.named(proposal)}: {answer['outcome']}")
+
+    def schedule(self, owner: UUID, *, enabled: bool) -> None:
+        """The owner switches the scan on, due at once, or off."""
+        self._as_owner(owner, "schedule_scan", p_enabled=enabled)
 
     def _as_owner(self, owner: UUID, rpc: str, **params: object) -> Any:
         self.place.sync()
@@ -181,13 +185,12 @@ class People:
 
     # The world
 
-    def intrude(self, operator_id: int) -> None:
+    def intrude(self, operator_id: int, market: str | None = None) -> None:
         """An order without an approval appears: an intruder's with our operator id, else the owner's own.
 
         In a market that is watched: where nobody ever traded or may trade, nobody looks.
         """
-        watched = self.place.journal.compared
-        market = self.place.random.choice(sorted(watched))
+        market = market or self.place.random.choice(sorted(self.place.journal.compared))
         ids = place_foreign(self.place.exchange, ForeignOrders(market=market, operator_id=operator_id))
         if operator_id == OPERATOR_ID:
             self.place.journal.intruders.update((market, order) for order in ids)

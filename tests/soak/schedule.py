@@ -71,7 +71,7 @@ def play(server: Stack, seed: int, *, statements: str | None = None, code: Modul
         with opened(url) as db:
             if statements is not None:
                 db.script(statements)
-            place = _place(db, seed)
+            place = place_of(db, seed)
             with errors_seen(place.journal):
                 Schedule.of(place, code).play()
             return Played(seed, place.journal, place.story)
@@ -79,7 +79,7 @@ def play(server: Stack, seed: int, *, statements: str | None = None, code: Modul
         stack.drop_database(server, url)
 
 
-def _place(db: TestDatabase, seed: int) -> Place:
+def place_of(db: TestDatabase, seed: int) -> Place:
     """At some time of the second half of a day, so that some seeds end on the next one."""
     random = Random(seed)  # noqa: S311 - chance on purpose, not a secret
     clocks = Clocks(int(db.now.timestamp()) * NS + random.randrange(12 * 3600 * NS))

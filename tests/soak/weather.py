@@ -80,6 +80,8 @@ class Between:
     weather: Weather = CALM
     meanwhile: Callable[[Process], None] | None = None
     """What others do within a step that is interrupted."""
+    at_once: int = 1
+    """So many processes do the same side by side: what each waits for, they wait for together."""
     _inner: ShortWay = field(init=False)
     _coming: dict[UUID, tuple[int, str]] = field(default_factory=dict)
     """Orders that come up just before somebody looks: since when, and their bytes."""
@@ -121,7 +123,7 @@ class Between:
 
     def exchange_call(self, process: Process, name: str, request: httpx.Request) -> httpx.Response:
         """Carry a request to the exchange, through whatever weather there is."""
-        self.place.clocks.advance(self.place.random.uniform(0.004, 0.05))
+        self.place.clocks.advance(self.place.random.uniform(0.004, 0.05) / self.at_once)
         self._step(process, name, "before")
         response = self._order(process, request) if name == _ORDER else self._read(process, name, request)
         if name == _BOOK and response.status_code == httpx.codes.OK:
@@ -250,7 +252,7 @@ class Between:
     def database_call(self, process: Process, rpc: str, params: dict[str, object]) -> Any:
         """Carry a call to the database; of those that get no answer, half were carried out."""
         place = self.place
-        place.clocks.advance(place.random.uniform(0.002, 0.02))
+        place.clocks.advance(place.random.uniform(0.002, 0.02) / self.at_once)
         if rpc == "begin_cleanup":
             self._come_up_now()
             place.clocks.advance(_A_MOMENT_S)
