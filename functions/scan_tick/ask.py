@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from functions.scan_tick.answer import FINAL, BadAnswer, Completion, Hold, Tokens, Trade, read_decision
 from functions.scan_tick.job import ClaimedJob, LeaseLostError, Outside, Usage, Verdict
-from functions.scan_tick.model import CONNECT_TIMEOUT_S, NotAnswered, NotAsked
+from functions.scan_tick.model import CONNECT_TIMEOUT_S, MOST_COMPLETION_TOKENS, NotAnswered, NotAsked
 from functions.scan_tick.question import Question
 from shared.errors import DatabaseUnavailable
 from shared.events import Event
@@ -62,7 +62,8 @@ def _ask_once(
 ) -> Hold | Trade | BadAnswer | Verdict:
     """One call, reserved before and entered in `usage` whatever becomes of it."""
     reservation = uuid4()
-    if refused := _reserve(job, reservation, purpose, outside, usage):
+    most_tokens = question.most_tokens + MOST_COMPLETION_TOKENS
+    if refused := _reserve(job, reservation, purpose, most_tokens, outside, usage):
         return refused
     charged: Literal["SUCCEEDED", "FAILED", "RELEASED"] = "FAILED"
     reason: str | None = "UNEXPECTED"
@@ -110,7 +111,7 @@ def _read(completion: Completion, question: Question) -> Hold | Trade | BadAnswe
 
 
 def _reserve(
-    job: ClaimedJob, reservation: UUID, purpose: str, outside: Outside, usage: list[Usage]
+    job: ClaimedJob, reservation: UUID, purpose: str, most_tokens: int, outside: Outside, usage: list[Usage]
 ) -> Verdict | None:
     """Reserve one call, or say why none may be made. Without an answer none is: the budget fails closed.
 
@@ -126,6 +127,7 @@ def _reserve(
                 p_lock_token=job.lock_token,
                 p_purpose=purpose,
                 p_model=outside.model.name,
+                p_most_tokens=most_tokens,
             )
             break
         except DatabaseUnavailable as error:

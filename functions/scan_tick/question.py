@@ -41,6 +41,11 @@ class Question:
         asked = {"model": self.model, "messages": self.messages, "response_format": self.response_format}
         return hashlib.sha256(_canonical(asked).encode()).hexdigest()
 
+    @property
+    def most_tokens(self) -> int:
+        """An upper estimate of its tokens: the bytes of all that is sent, as a token has one at least."""
+        return len(_canonical({"messages": self.messages, "response_format": self.response_format}).encode())
+
     def asked_again(self, reason: str) -> "Question":
         """The same question after an answer that was refused.
 

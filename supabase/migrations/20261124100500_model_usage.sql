@@ -13,6 +13,7 @@ create table public.gpt_usage_log (
     tokens_used bigint not null default 0,
     prompt_tokens bigint not null default 0,
     completion_tokens bigint not null default 0,
+    most_tokens bigint not null default 0,
     settled_at timestamptz,
     success boolean,
     purpose text not null default 'scan_proposal',
@@ -23,7 +24,7 @@ create table public.gpt_usage_log (
     constraint purpose_is_short check (length(purpose) between 1 and 100),
     constraint reason_is_short check (length(reason) <= 1000),
     constraint model_is_short check (length(model) <= 200),
-    constraint tokens_are_counts check (prompt_tokens >= 0 and completion_tokens >= 0 and tokens_used >= 0),
+    constraint tokens_are_counts check (prompt_tokens >= 0 and completion_tokens >= 0 and tokens_used >= 0 and most_tokens >= 0),
     constraint a_call_not_made_used_nothing check (status not in ('SKIPPED', 'RELEASED') or tokens_used = 0)
 );
 create index calls_by_user on public.gpt_usage_log (user_id, created_at)
@@ -39,7 +40,7 @@ language plpgsql set search_path = ''
 as $$
 begin
     if new.id <> old.id or new.user_id <> old.user_id or new.created_at <> old.created_at
-        or new.scan_job_id is distinct from old.scan_job_id then
+        or new.scan_job_id is distinct from old.scan_job_id or new.most_tokens <> old.most_tokens then
         raise exception using errcode = 'restrict_violation', message = 'what a reservation is for never changes';
     end if;
     if new.status is distinct from old.status and not coalesce(
@@ -85,6 +86,7 @@ comment on column public.gpt_usage_log.reason is 'Why it failed, was skipped or 
 comment on column public.gpt_usage_log.model is 'The model that was asked.';
 comment on column public.gpt_usage_log.prompt_tokens is 'Tokens of the question, as the answer reports them.';
 comment on column public.gpt_usage_log.completion_tokens is 'Tokens of the answer, as it reports them.';
-comment on column public.gpt_usage_log.tokens_used is 'Both together.';
+comment on column public.gpt_usage_log.most_tokens is 'What the call may use at most: the question by its bytes and the longest answer that is asked for. Counts until the call is settled.';
+comment on column public.gpt_usage_log.tokens_used is 'Both together; most_tokens, if that is more, for a call that was made and did not report both.';
 comment on column public.gpt_usage_log.created_at is 'When it was reserved. The budget counts from here.';
 comment on column public.gpt_usage_log.settled_at is 'When it was settled.';

@@ -210,14 +210,17 @@ as $$
             and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
     ) as own
     cross join (
-        select count(*) as daily, coalesce(sum(call.tokens_used), 0)::bigint as tokens
+        -- GUARD: a call without a report counts what it may have used, or the ceiling would bound nothing.
+        select
+            count(*) as daily,
+            coalesce(sum(case when call.status in ('RESERVED', 'ABANDONED') then call.most_tokens else call.tokens_used end), 0)::bigint as tokens
         from public.gpt_usage_log as call
         where call.created_at >= date_trunc('day', p_now, 'UTC')
             and call.status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
     ) as everybody
 $$;
 comment on function interlock.calls_used(uuid, timestamptz) is
-    'Model calls that count: an owner''s in this UTC day and in the last 60 minutes, everybody''s in this UTC day, and everybody''s tokens.';
+    'Model calls that count: an owner''s in this UTC day and in the last 60 minutes, everybody''s in this UTC day, and everybody''s tokens: what is settled as it was settled, what is not as the most it may use.';
 
 create function public.check_gpt_budget(p_user_id uuid, p_daily integer, p_hourly integer) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
@@ -245,7 +248,7 @@ comment on function public.check_gpt_budget(uuid, integer, integer) is
     'Would a model call fit into these limits now? An answer to look at; reserve_gpt_call decides.';
 
 create function public.reserve_gpt_call(
-    p_reservation_id uuid, p_scan_job_id uuid, p_lock_token uuid, p_purpose text, p_model text
+    p_reservation_id uuid, p_scan_job_id uuid, p_lock_token uuid, p_purpose text, p_model text, p_most_tokens bigint
 ) returns jsonb
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC' set lock_timeout = '4s'
 as $$
@@ -260,10 +263,11 @@ declare
     v_reason text;
 begin
     if p_reservation_id is null or p_scan_job_id is null or p_lock_token is null
-        or coalesce(length(p_purpose), 0) not between 1 and 100 or length(p_model) > 200 then
+        or coalesce(length(p_purpose), 0) not between 1 and 100 or length(p_model) > 200
+        or p_most_tokens is null or p_most_tokens not between 1 and 999999999999 then
         raise sqlstate 'PT400' using
             message = 'INVALID_RESERVATION',
-            detail = 'A reservation has an id, a job, its lock token and a purpose of 1 to 100 characters.';
+            detail = 'A reservation has an id, a job, its lock token, a purpose of 1 to 100 characters, and the tokens that it may use at most.';
     end if;
     perform interlock.act_as('scan_tick');
     select * into v_job from public.scan_jobs as job where job.id = p_scan_job_id;
@@ -304,12 +308,12 @@ begin
             when v_used.all_daily >= v_controls.max_daily_gpt_calls then 'ACCOUNT_DAILY_CALLS_EXHAUSTED'
             when v_used.all_tokens >= v_controls.max_daily_gpt_tokens then 'ACCOUNT_DAILY_TOKENS_EXHAUSTED'
         end);
-        insert into public.gpt_usage_log (id, user_id, scan_job_id, purpose, status, success, reason, model, created_at, settled_at)
+        insert into public.gpt_usage_log (id, user_id, scan_job_id, purpose, status, success, reason, model, most_tokens, created_at, settled_at)
         values (
             p_reservation_id, v_job.user_id, v_job.id, p_purpose,
             case when v_reason is null then 'RESERVED' else 'SKIPPED' end,
             case when v_reason is not null then false end,
-            v_reason, p_model, v_now, case when v_reason is not null then v_now end
+            v_reason, p_model, p_most_tokens, v_now, case when v_reason is not null then v_now end
         )
         returning * into v_call;
         v_used.daily := v_used.daily + (v_reason is null)::integer;
@@ -324,8 +328,8 @@ begin
     );
 end
 $$;
-comment on function public.reserve_gpt_call(uuid, uuid, uuid, text, text) is
-    'Reserves one model call inside the owner''s limits and the ceilings over all owners, or refuses and keeps the refusal as a SKIPPED row. The same id again reserves nothing twice.';
+comment on function public.reserve_gpt_call(uuid, uuid, uuid, text, text, bigint) is
+    'Reserves one model call of at most p_most_tokens inside the owner''s limits and the ceilings over all owners, or refuses and keeps the refusal as a SKIPPED row. The same id again reserves nothing twice.';
 
 create function interlock.settle_call(
     p_id uuid, p_status text, p_reason text, p_model text, p_prompt_tokens bigint, p_completion_tokens bigint, p_now timestamptz
@@ -351,7 +355,12 @@ begin
         model = coalesce(left(p_model, 200), v_call.model),
         prompt_tokens = case p_status when 'RELEASED' then 0 else coalesce(p_prompt_tokens, 0) end,
         completion_tokens = case p_status when 'RELEASED' then 0 else coalesce(p_completion_tokens, 0) end,
-        tokens_used = case p_status when 'RELEASED' then 0 else coalesce(p_prompt_tokens, 0) + coalesce(p_completion_tokens, 0) end,
+        tokens_used = case
+            when p_status = 'RELEASED' then 0
+            -- GUARD: a report of half or of nothing is no report; who was asked may have worked as much as it was let.
+            when p_prompt_tokens > 0 and p_completion_tokens is not null then p_prompt_tokens + p_completion_tokens
+            else greatest(v_call.most_tokens, coalesce(p_prompt_tokens, 0) + coalesce(p_completion_tokens, 0))
+        end,
         settled_at = p_now
     where id = p_id
     returning * into v_call;
@@ -359,7 +368,7 @@ begin
 end
 $$;
 comment on function interlock.settle_call(uuid, text, text, text, bigint, bigint, timestamptz) is
-    'Settles a reservation, whoever holds the job now: tokens were spent all the same.';
+    'Settles a reservation, whoever holds the job now: tokens were spent all the same, the most that it may use where no report says how many.';
 
 create function public.log_gpt_usage(
     p_id uuid,
@@ -412,7 +421,7 @@ begin
 end
 $$;
 comment on function public.log_gpt_usage(uuid, uuid, uuid, text, text, text, text, bigint, bigint) is
-    'Settles a reserved model call with the tokens that the answer reported, or records one that was SKIPPED.';
+    'Settles a reserved model call with the tokens that the answer reported (without a report: the most that it may use), or records one that was SKIPPED.';
 
 -- Finish
 

@@ -165,7 +165,11 @@ select
     count(call.id) filter (
         where call.created_at >= date_trunc('day', interlock.clock(), 'UTC') and call.status in ('FAILED', 'ABANDONED')
     ) as calls_without_answer_today,
-    coalesce(sum(call.tokens_used) filter (where call.created_at >= date_trunc('day', interlock.clock(), 'UTC')), 0) as tokens_today,
+    coalesce(
+        sum(case when call.status in ('RESERVED', 'ABANDONED') then call.most_tokens else call.tokens_used end)
+            filter (where call.created_at >= date_trunc('day', interlock.clock(), 'UTC')),
+        0
+    ) as tokens_today,
     policy.user_id
 from public.trading_policies as policy
 left join public.gpt_usage_log as call
@@ -179,7 +183,7 @@ comment on column public.model_spend.daily_limit is 'How many the policy allows 
 comment on column public.model_spend.calls_in_60_minutes is 'Calls that count, in the last 60 minutes.';
 comment on column public.model_spend.hourly_limit is 'How many the policy allows in 60 minutes.';
 comment on column public.model_spend.calls_without_answer_today is 'Those of today that failed or were given up: paid for, perhaps, and nothing came of them.';
-comment on column public.model_spend.tokens_today is 'Tokens of question and answer, this UTC day.';
+comment on column public.model_spend.tokens_today is 'Tokens of question and answer, this UTC day: as reported, or the most that a call may use where nothing is reported.';
 comment on column public.model_spend.user_id is 'The owner.';
 
 create view public.blocking_checks with (security_invoker = true) as

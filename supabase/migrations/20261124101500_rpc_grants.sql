@@ -17,7 +17,7 @@ declare
         'public.get_execution_status(uuid)',
         'public.claim_due_scan_jobs(text, integer)',
         'public.check_gpt_budget(uuid, integer, integer)',
-        'public.reserve_gpt_call(uuid, uuid, uuid, text, text)',
+        'public.reserve_gpt_call(uuid, uuid, uuid, text, text, bigint)',
         'public.log_gpt_usage(uuid, uuid, uuid, text, text, text, text, bigint, bigint)',
         'public.finish_scan(uuid, uuid, text, text, jsonb, jsonb, text)',
         'public.release_job_lock(uuid, uuid, integer, text)',

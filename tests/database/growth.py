@@ -61,6 +61,7 @@ def _costs(db: TestDatabase, superuser_url: str, start: int, end: int) -> dict[s
                 "p_lock_token": lease,
                 "p_purpose": "test",
                 "p_model": "scripted",
+                "p_most_tokens": 10_000,
             },
         ),
         "reading a proposal": ("begin_execution", {name: claim[name] for name in _BEGIN}),

@@ -56,6 +56,7 @@ def reservation_parameters(lease: Mapping[str, Any], reservation: UUID) -> dict[
         "p_lock_token": lease["lock_token"],
         "p_purpose": "scan_proposal",
         "p_model": "a-model",
+        "p_most_tokens": 10_000,
     }
 
 

@@ -114,6 +114,7 @@ def _reserve(service: Caller, lease: dict[str, Any]) -> UUID:
         p_lock_token=lease["lock_token"],
         p_purpose="scan_proposal",
         p_model="a model",
+        p_most_tokens=10_000,
     )
     assert answer["outcome"] == "reserved", answer
     return call

@@ -31,7 +31,9 @@ def _leases(db: TestDatabase, owners: int, daily: int, hourly: int | None = None
     return jobs
 
 
-def _reserve(caller: Caller, job: dict[str, Any], reservation: UUID | None = None) -> dict[str, Any]:
+def _reserve(
+    caller: Caller, job: dict[str, Any], reservation: UUID | None = None, most_tokens: int | None = 1
+) -> dict[str, Any]:
     answer: dict[str, Any] = caller.call(
         "reserve_gpt_call",
         p_reservation_id=reservation or uuid4(),
@@ -39,11 +41,14 @@ def _reserve(caller: Caller, job: dict[str, Any], reservation: UUID | None = Non
         p_lock_token=job["lock_token"],
         p_purpose="scan_proposal",
         p_model="a-model",
+        p_most_tokens=most_tokens,
     )
     return answer
 
 
-def _settle(caller: Caller, reservation: UUID, status: str, tokens: int | None = None) -> dict[str, Any]:
+def _settle(
+    caller: Caller, reservation: UUID, status: str, tokens: int | None = None, answered: int | None = 0
+) -> dict[str, Any]:
     answer: dict[str, Any] = caller.call(
         "log_gpt_usage",
         p_id=reservation,
@@ -54,7 +59,7 @@ def _settle(caller: Caller, reservation: UUID, status: str, tokens: int | None =
         p_reason=None,
         p_model="a-model",
         p_prompt_tokens=tokens,
-        p_completion_tokens=None if tokens is None else 0,
+        p_completion_tokens=None if tokens is None else answered,
     )
     return answer
 
@@ -147,7 +152,7 @@ def test_the_ceiling_of_tokens_counts_everybodys_answers(db: TestDatabase, servi
     first, second = _leases(db, 2, daily=10)
     reservation = uuid4()
     _reserve(service, first, reservation)
-    _settle(service, reservation, "SUCCEEDED", tokens=999)
+    _settle(service, reservation, "SUCCEEDED", tokens=998)
     assert _reserve(service, second)["outcome"] == "reserved"
     another = uuid4()
     _reserve(service, second, another)
@@ -159,6 +164,52 @@ def test_the_ceiling_of_tokens_counts_everybodys_answers(db: TestDatabase, servi
     db.advance(timedelta(hours=12))
     db.do("update public.scan_jobs set lock_expires_at = lock_expires_at + interval '12 hours'")
     assert _reserve(service, first)["outcome"] == "reserved"
+
+
+WITHOUT_REPORT = ["RESERVED", "ABANDONED", "FAILED", "SUCCEEDED", "half a report", "0 tokens"]
+
+
+@pytest.mark.parametrize("fate", WITHOUT_REPORT)
+def test_a_call_without_a_report_counts_the_most_it_may_use(
+    db: TestDatabase, service: Caller, fate: str
+) -> None:
+    """Under way, given up, timed out, answered without usage: the ceiling of tokens bounds them all."""
+    db.do("update public.trading_controls set max_daily_gpt_tokens = 1000 where singleton")
+    (job,) = _leases(db, 1, daily=10)
+    reservation = uuid4()
+    assert _reserve(service, job, reservation, most_tokens=1000)["outcome"] == "reserved"
+    match fate:
+        case "ABANDONED":
+            db.advance(timedelta(minutes=10))
+            assert service.call("cleanup_expired_locks")["abandoned"] == "1"
+        case "half a report":
+            _settle(service, reservation, "SUCCEEDED", tokens=7, answered=None)
+        case "0 tokens":
+            _settle(service, reservation, "SUCCEEDED", tokens=0)
+        case "FAILED" | "SUCCEEDED":
+            _settle(service, reservation, fate)
+
+    assert db.one("select max(tokens_today) from public.model_spend") == 1000
+    db.do("update public.scan_jobs set enabled = false")
+    (another,) = _leases(db, 1, daily=10)
+    assert _reserve(service, another)["reason"] == "ACCOUNT_DAILY_TOKENS_EXHAUSTED"
+
+
+def test_what_is_reported_replaces_the_most_and_what_was_not_made_counts_nothing(
+    db: TestDatabase, service: Caller
+) -> None:
+    """A report is believed, and an outage of the model gives the tokens back as well."""
+    db.do("update public.trading_controls set max_daily_gpt_tokens = 1000 where singleton")
+    (job,) = _leases(db, 1, daily=10)
+    for status, tokens in (("SUCCEEDED", 400), ("FAILED", 400), ("RELEASED", None), ("SUCCEEDED", 199)):
+        reservation = uuid4()
+        assert _reserve(service, job, reservation, most_tokens=1000)["outcome"] == "reserved"
+        _settle(service, reservation, status, tokens)
+    assert db.one("select sum(tokens_used) from public.gpt_usage_log") == 999
+    assert _reserve(service, job)["outcome"] == "reserved"
+    for wrong in (None, 0, -1, 10**12):
+        with pytest.raises(Refused, match="INVALID_RESERVATION"):
+            _reserve(service, job, most_tokens=wrong)
 
 
 def test_a_repeat_reserves_nothing_twice(db: TestDatabase, service: Caller) -> None:
@@ -247,6 +298,7 @@ def test_nothing_clears_usage(db: TestDatabase, service: Caller) -> None:
         "update public.gpt_usage_log set status = 'RELEASED' where status = 'SUCCEEDED'",
         "update public.gpt_usage_log set status = 'SKIPPED' where status = 'RESERVED'",
         "update public.gpt_usage_log set tokens_used = 0",
+        "update public.gpt_usage_log set most_tokens = 0",
         "update public.gpt_usage_log set created_at = created_at - interval '1 day'",
         "update public.gpt_usage_log set user_id = gen_random_uuid()",
     ):

@@ -197,6 +197,7 @@ class Interleavings(RuleBasedStateMachine):
                 p_lock_token=token,
                 p_purpose="test",
                 p_model="scripted",
+                p_most_tokens=10_000,
             )
             return answer
 

@@ -54,6 +54,7 @@ def _reserve(caller: Caller, job: dict[str, Any], reservation: UUID | None = Non
         p_lock_token=job["lock_token"],
         p_purpose="scan_proposal",
         p_model="a-model",
+        p_most_tokens=10_000,
     )
     return answer
 

@@ -27,6 +27,7 @@ def _use(people: People, job: UUID, calls: int) -> list[dict[str, Any]]:
             p_lock_token=token,
             p_purpose="test",
             p_model="scripted",
+            p_most_tokens=10_000,
         )
         for _ in range(calls)
     ]

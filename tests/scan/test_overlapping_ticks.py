@@ -61,17 +61,15 @@ def test_the_account_ceiling_holds_across_owners(
     owners = [people.scanned_owner(policy(hourly=10))[0] for _ in range(8)]
     row = database.execute(
         """
-        select count(*), coalesce(sum(tokens_used), 0)::bigint from public.gpt_usage_log
-        where created_at >= date_trunc('day', interlock.clock(), 'UTC')
-            and status in ('RESERVED', 'SUCCEEDED', 'FAILED', 'ABANDONED')
+        select all_daily, all_tokens from interlock.calls_used(null, interlock.clock())
         """
     ).fetchone()
     assert row is not None
     calls, tokens = row
     least, most, reason = {
         "max_daily_gpt_calls": (3, 3, "ACCOUNT_DAILY_CALLS_EXHAUSTED"),
-        # Tokens are known after the call: those that are under way when the ceiling is reached are made.
-        "max_daily_gpt_tokens": (1, 8, "ACCOUNT_DAILY_TOKENS_EXHAUSTED"),
+        # A call under way counts the most that it may use: the last one is made while anything is left.
+        "max_daily_gpt_tokens": (1, 1, "ACCOUNT_DAILY_TOKENS_EXHAUSTED"),
     }[ceiling]
     before = people.model_calls()
     limits = {"max_daily_gpt_calls": calls + 3, "max_daily_gpt_tokens": tokens + 1}

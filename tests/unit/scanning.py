@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from functions.scan_tick.indicators import Bar
 from functions.scan_tick.job import ClaimedJob, Outside, Result
-from functions.scan_tick.model import Model
+from functions.scan_tick.model import MOST_COMPLETION_TOKENS, Model
 from functions.scan_tick.reader import MarketReader
 from functions.scan_tick.scan import scan
 from shared.bitvavo import BitvavoReadonly, open_http
@@ -270,10 +270,17 @@ class Ledger:
         return [json.loads(self.lease(job_id).model_dump_json()) for job_id in due[:p_limit]]
 
     def _reserve_gpt_call(
-        self, p_reservation_id: UUID, p_scan_job_id: UUID, p_lock_token: UUID, p_purpose: str, p_model: str
+        self,
+        p_reservation_id: UUID,
+        p_scan_job_id: UUID,
+        p_lock_token: UUID,
+        p_purpose: str,
+        p_model: str,
+        p_most_tokens: int,
     ) -> dict[str, Any]:
         assert p_purpose
         assert p_model
+        assert p_most_tokens > MOST_COMPLETION_TOKENS
         if p_reservation_id not in self.usage:
             if self.jobs[p_scan_job_id] != p_lock_token:
                 return {"outcome": "lease_lost", "reason": None}

@@ -174,6 +174,9 @@ def test_a_call_is_reserved_before_it_is_made_and_settled_with_its_tokens() -> N
     with an_exchange("BTC-EUR", "ETH-EUR") as exchange:
         scan_one(ledger, talking, exchange)
     assert [name for name, _ in ledger.calls] == ["reserve_gpt_call", "finish_scan"]
+    [reservation], [asked] = ledger.named("reserve_gpt_call"), talking.asked
+    said = "".join(message["content"] for message in asked["messages"])
+    assert reservation["p_most_tokens"] > len(said.encode()) + asked["max_completion_tokens"]
     [row] = ledger.usage.values()
     assert row["status"] == "SUCCEEDED"
     assert (row["prompt_tokens"], row["completion_tokens"], row["model"]) == ("700", "80", "test-model")
