@@ -412,6 +412,15 @@ def test_every_column_of_a_view_says_what_it_is(shared_db: TestDatabase) -> None
     )
 
 
+def test_a_clock_that_was_set_back_keeps_no_alarm_quiet(db: TestDatabase, service: Caller) -> None:
+    """An execution that was told of in the future is told of now."""
+    owner = db.owner()
+    db.claim(service, owner, db.proposal(owner))
+    for at in (NOON + timedelta(hours=12), NOON + timedelta(minutes=11)):
+        db.set_clock(at)
+        assert len(service.call("alarm_overdue_executions")["overdue"]) == 1
+
+
 def test_cleanup_is_told_how_old_open_fates_are_and_alarms_once_in_six_hours(
     db: TestDatabase, service: Caller
 ) -> None:
