@@ -34,7 +34,8 @@ from local.stack import OPERATOR_ID
 from local.world import Options, World
 from shared.bitvavo import BitvavoOrders, KeyPair, Order, open_http
 
-POLICY: Mapping[str, object] = {"allowlist": ["BTC/EUR", "ETH/EUR"]}
+# No cooldown: a market in one is not asked about, and whoever tries things out wants the next proposal now.
+POLICY: Mapping[str, object] = {"allowlist": ["BTC/EUR", "ETH/EUR"], "cooldown_minutes": 0}
 _PARTS = ("Postgres", "Supabase's API", "migrations", "exchange", "model", "three functions")
 EMAIL = "owner@interlock.local"
 _EMPTY: tuple[object, ...] = (None, [], {}, "")
