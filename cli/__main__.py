@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from cli.owner import Owner, sign_in, signed_in
 from cli.sessions import Sessions
 
 _INTERRUPTED = 130
+_REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -247,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"interlock {_version()}")
     _takes_json(parser, default=False)
     every = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -286,6 +289,12 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--all", action="store_true", help="everybody's, with SUPABASE_SECRET_KEY")
     resume.add_argument("--yes", action="store_true", help="do not ask")
     return parser
+
+
+def _version() -> str:
+    """The project's own file has it: the command line runs from the repository."""
+    found = re.search(r'^version = "(.*)"$', (_REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    return found[1] if found else "of no known version"
 
 
 def _takes_json(parser: argparse.ArgumentParser, default: object) -> None:

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from cli import show
 from cli.approving import identify
-from cli.ends import Refused, Said, WrongCall
+from cli.ends import Ended, Refused, Said, WrongCall
 from cli.owner import Owner
 
 
@@ -70,5 +70,19 @@ def _policy_shown(row: Mapping[str, Any]) -> list[RenderableType]:
 def scan(owner: Owner, *, enabled: bool) -> Said:
     """Make one's own scan due at once and switch it on, or switch it off."""
     row = owner.call("schedule_scan", {"p_enabled": enabled})
-    said = "A scan is due now: it proposes within a minute, or holds." if enabled else "Your scan is off."
-    return Said(row, [show.line(said)])
+    if not enabled:
+        return Said(row, [show.line("Your scan is off. ./interlock scan switches it on again.")])
+    try:
+        told = owner.status()
+    except Ended as error:
+        return Said(
+            row, [show.line(f"A scan is due now. What may keep it from proposing is not known: {error}")]
+        )
+    against = show.obstacles(told)
+    said = "it will propose nothing" if against else "it proposes within a minute, or holds"
+    doubts = show.doubts(told)
+    shown = [show.line(f"A scan is due now: {said}."), *map(show.line, against + doubts)]
+    shown.append(
+        show.line(f"The last one: {show.last_scan(told.get('scan') or {}, str(told['now']))}", "dim")
+    )
+    return Said({**row, "obstacles": against, "doubts": doubts}, shown)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from string import Formatter
 from types import MappingProxyType
 from typing import Any
@@ -153,8 +153,13 @@ def _told(name: str, value: object) -> str:
 
 
 def instant(text: str) -> str:
-    """An instant as the clock on the wall shows it, to the second; what is none stays as it is."""
+    """An instant as the clock on the wall shows it, and in UTC beside it; what is none stays as it is."""
     try:
-        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+        here = datetime.fromisoformat(text).astimezone()
     except ValueError:
         return text
+    if not here.utcoffset():
+        return f"{here:%Y-%m-%d %H:%M:%S %Z}"
+    there = here.astimezone(UTC)
+    day = "" if there.date() == here.date() else f"{there:%Y-%m-%d} "
+    return f"{here:%Y-%m-%d %H:%M:%S %Z} ({day}{there:%H:%M} UTC)"

@@ -278,7 +278,7 @@ def status(told: Mapping[str, Any]) -> list[RenderableType]:
     now = str(told["now"])
     unsettled, last = told["unsettled_executions"], told["last_execution"]
     made = [
-        facts(_trading(told) + _today(told)),
+        facts(_trading(told) + _today(told) + _scan(told)),
         heading("Pending proposals"),
         *proposals(told["pending_proposals"], now),
     ]
@@ -315,13 +315,73 @@ def _trading(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("everybody's", trading["global_state"], trading["global_reason"]),
     ):
         rows.append((f"  {whose}", state if state == "ACTIVE" or not reason else f"{state}: {reason}"))
-    age = "not yet" if compared["age_seconds"] is None else f"{span(int(compared['age_seconds']))} ago"
+    age = "none yet" if compared["age_seconds"] is None else f"{span(int(compared['age_seconds']))} ago"
     stale = "; too long ago, so no live order is claimed: is cleanup running?" if compared["stale"] else ""
-    rows.append(("compared", f"orders with approvals {age}{stale}"))
+    rows.append(("last check", f"of the exchange's orders against the approvals: {age}{stale}"))
     if compared["unread_markets"]:
         rows.append(("  not read", ", ".join(compared["unread_markets"])))
     rows.extend(("  unseen", f"{each['sentence']} ({each['code']})") for each in compared.get("warnings", []))
     return rows
+
+
+def _scan(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How the scan stands, what the last one came to, and what keeps the next from proposing."""
+    scan, now = told.get("scan"), str(told["now"])
+    if not scan:
+        return [("scan", "none yet: ./interlock scan makes one")]
+    if not scan["enabled"]:
+        stands = "off: ./interlock scan switches it on"
+    elif scan["running"]:
+        stands = "running now"
+    else:
+        stands = f"next in {until(scan['next_run_at'], now)}"
+    return [
+        ("scan", stands),
+        ("  last", last_scan(scan, now)),
+        *(("  but", sentence) for sentence in obstacles(told) + doubts(told)),
+    ]
+
+
+def last_scan(scan: Mapping[str, Any], now: str) -> str:
+    """When the last scan was, and what it came to."""
+    if scan.get("last_run_at") is None:
+        return "none has finished yet"
+    came_to = f": {scan['last_outcome']}" if scan.get("last_outcome") else ""
+    return f"{until(now, str(scan['last_run_at']))} ago{came_to}"
+
+
+def obstacles(told: Mapping[str, Any]) -> list[str]:
+    """Whatever keeps a scan from proposing anything, a sentence each."""
+    trading, budget = told["trading"], told["model_budget"]
+    made = []
+    for whose, which in (("Everybody's", "global"), ("Your", "owner")):
+        if trading.get(f"{which}_state") == "HALTED":
+            reason = trading.get(f"{which}_reason")
+            made.append(
+                f"{whose} trading is halted{f' ({reason})' if reason else ''}: the model is not asked."
+            )
+    for which, when in (("daily", "this UTC day"), ("hourly", "the last hour")):
+        used, limit = budget.get(f"{which}_used"), budget.get(f"{which}_limit")
+        if used is not None and limit is not None and int(used) >= int(limit):
+            made.append(f"The model budget of {when} is spent: {used} of {limit} calls.")
+    return made + [sentence for code, sentence in _warnings(told) if code == "ALLOWLIST_EMPTY"]
+
+
+def doubts(told: Mapping[str, Any]) -> list[str]:
+    """What does not look right about the scan and keeps it from nothing, or not from everything."""
+    scan = told.get("scan") or {}
+    made = [sentence for code, sentence in _warnings(told) if code != "ALLOWLIST_EMPTY"]
+    failures = int(scan.get("consecutive_failures") or 0)
+    if failures:
+        times = "The last scan" if failures == 1 else f"The last {failures} scans"
+        made.append(f"{times} failed ({scan.get('last_error')}); ten in a row switch it off.")
+    elif scan and not scan["enabled"] and scan.get("last_error"):
+        made.append(f"It is off: {scan['last_error']}.")
+    return made
+
+
+def _warnings(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(str(each["code"]), str(each["sentence"])) for each in told.get("policy_warnings") or []]
 
 
 def _today(told: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tomllib
 
 import pytest
 
@@ -10,6 +12,7 @@ from cli import halting
 from tests.cli.conftest import (
     EMAIL,
     PROPOSAL,
+    REPOSITORY,
     CommandLine,
     Deployment,
     on_a_terminal,
@@ -351,7 +354,7 @@ def test_status_shows_all_that_an_owner_wants_to_know(owner: CommandLine, deploy
         "HALTED, live",
         "HALTED: tired",
         "None is shown. (OPERATOR_IDS_NOT_SHOWN)",
-        "not yet; too long ago, so no live order is claimed",
+        "the approvals: none yet; too long ago, so no live order is claimed",
         "not read ETH-EUR, ADA-EUR",
         "1 of 5 trades, 147.52 EUR of 1,000.00 EUR",
         "one order up to 1,000.00 EUR",
@@ -400,3 +403,26 @@ def test_the_exit_codes_are_in_the_help(interlock: CommandLine) -> None:
     ran = interlock("--help")
     assert ran.exit == 0
     assert [f"  {number}  " in ran.out for number in range(6)] == [True] * 6
+
+
+def test_times_are_told_on_the_walls_clock_and_in_utc(
+    owner: CommandLine, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits turn at midnight UTC, and people live elsewhere; where the day differs it is named."""
+    row = proposal(expires_at="2026-11-24T23:12:30+00:00")
+    deployment.says("/status", Reply(200, status(pending_proposals=[proposal(), row])))
+    monkeypatch.setenv("TZ", "Europe/Amsterdam")
+    time.tzset()
+    try:
+        said = " ".join(owner("proposals").out.split())
+    finally:
+        monkeypatch.setenv("TZ", "UTC")
+        time.tzset()
+    assert "at 2026-11-24 10:12:30 CET (09:12 UTC)" in said
+    assert "at 2026-11-25 00:12:30 CET (2026-11-24 23:12 UTC)" in said
+
+
+def test_the_version_is_the_projects(interlock: CommandLine) -> None:
+    """What a report of a fault names."""
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert interlock("--version").out == f"interlock {version}\n"

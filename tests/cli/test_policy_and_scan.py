@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.cli.conftest import CommandLine, Deployment
+from tests.cli.conftest import CommandLine, Deployment, status
 from tests.loopback import Reply
 
 pytestmark = pytest.mark.unit
@@ -14,6 +15,15 @@ pytestmark = pytest.mark.unit
 POLICIES = "/rest/v1/trading_policies"
 SET = "/rest/v1/rpc/set_trading_policy"
 SCAN = "/rest/v1/rpc/schedule_scan"
+STANDS: dict[str, Any] = {
+    "enabled": True,
+    "running": False,
+    "next_run_at": "2026-11-24T09:50:00+00:00",
+    "last_run_at": "2026-11-24T08:50:00+00:00",
+    "last_outcome": "held: nothing moves",
+    "last_error": None,
+    "consecutive_failures": "0",
+}
 ROW = {"policy": {"allowlist": ["BTC-EUR"], "cooldown_minutes": 60}, "version": "1"}
 
 
@@ -56,12 +66,96 @@ def test_what_is_no_policy_is_refused_with_the_reason(owner: CommandLine, deploy
     assert (ran.exit, "x is not a field of a policy" in ran.err) == (1, True)
 
 
-@pytest.mark.parametrize(("arguments", "enabled"), [((), True), (("--off",), False)])
-def test_a_scan_is_made_due_or_switched_off(
-    owner: CommandLine, deployment: Deployment, arguments: tuple[str, ...], enabled: bool
+def test_a_scan_is_made_due_and_what_the_last_came_to_is_told(
+    owner: CommandLine, deployment: Deployment
 ) -> None:
-    """The database decides when it runs; the command says which of both was asked for."""
-    deployment.says(SCAN, Reply(200, {"enabled": enabled}))
-    ran = owner("scan", *arguments)
-    assert (ran.exit, ("due now" in ran.out, "off" in ran.out)) == (0, (enabled, not enabled))
-    assert _asked(deployment, SCAN) == [{"p_enabled": enabled}]
+    """The database decides when it runs; nothing stands against it."""
+    deployment.says(SCAN, Reply(200, {"enabled": True}))
+    deployment.says("/status", Reply(200, status(scan=STANDS)))
+    ran = owner("scan")
+    assert (ran.exit, ran.out.splitlines()) == (
+        0,
+        [
+            "A scan is due now: it proposes within a minute, or holds.",
+            "The last one: 10 min ago: held: nothing moves",
+        ],
+    )
+    assert _asked(deployment, SCAN) == [{"p_enabled": True}]
+    assert owner("scan", "--json").json == {"enabled": True, "obstacles": [], "doubts": []}
+
+
+def test_a_scan_is_switched_off(owner: CommandLine, deployment: Deployment) -> None:
+    """And it is said how it is switched on again."""
+    deployment.says(SCAN, Reply(200, {"enabled": False}))
+    ran = owner("scan", "--off")
+    assert (ran.exit, ran.out) == (0, "Your scan is off. ./interlock scan switches it on again.\n")
+    assert _asked(deployment, SCAN) == [{"p_enabled": False}]
+
+
+BUDGET = status()["model_budget"]
+TRADING = status()["trading"]
+EMPTY = {"code": "ALLOWLIST_EMPTY", "markets": [], "sentence": "No market is allowed."}
+WARNING = {"code": "MARKET_REFUSED", "markets": ["BCT-EUR"], "sentence": "BCT-EUR: the exchange refuses it."}
+
+
+@pytest.mark.parametrize(
+    ("stops", "stands", "said"),
+    [
+        (
+            True,
+            {"trading": TRADING | {"owner_state": "HALTED", "owner_reason": "tired"}},
+            "Your trading is halted (tired): the model is not asked.",
+        ),
+        (
+            True,
+            {"trading": TRADING | {"global_state": "HALTED"}},
+            "Everybody's trading is halted: the model is not",
+        ),
+        (
+            True,
+            {"model_budget": BUDGET | {"daily_used": "20"}},
+            "The model budget of this UTC day is spent: 20 of 20",
+        ),
+        (
+            True,
+            {"model_budget": BUDGET | {"hourly_used": "4"}},
+            "The model budget of the last hour is spent: 4 of 4",
+        ),
+        (True, {"policy_warnings": [EMPTY]}, "No market is allowed."),
+        (False, {"policy_warnings": [WARNING]}, "BCT-EUR: the exchange refuses it."),
+        (
+            False,
+            {"scan": {"consecutive_failures": "3", "last_error": "UNREADABLE"}},
+            "The last 3 scans failed (UNREADABLE); ten in a row switch it off.",
+        ),
+        (False, {"scan": {"enabled": False, "last_error": "ten failures"}}, "It is off: ten failures."),
+    ],
+)
+def test_what_keeps_a_scan_from_proposing_is_said(
+    owner: CommandLine, deployment: Deployment, stops: bool, stands: dict[str, Any], said: str
+) -> None:
+    """By the scan itself and by the status: nobody waits for a proposal that cannot come."""
+    told = status(**{**stands, "scan": STANDS | stands.get("scan", {})})
+    deployment.says(SCAN, Reply(200, {"enabled": True}))
+    deployment.says("/status", Reply(200, told))
+    for command in ("scan", "status"):
+        ran = owner(command)
+        assert (ran.exit, said in " ".join(ran.out.split())) == (0, True), ran.out
+    assert ("it will propose nothing" in owner("scan").out) is stops
+
+
+@pytest.mark.parametrize(
+    ("scan", "said"),
+    [
+        (None, "scan none yet: ./interlock scan makes one"),
+        (STANDS, "scan next in 50 min last 10 min ago: held: nothing moves"),
+        (STANDS | {"running": True, "last_run_at": None}, "scan running now last none has finished yet"),
+        (STANDS | {"enabled": False}, "scan off: ./interlock scan switches it on"),
+    ],
+)
+def test_the_status_says_how_the_scan_stands(
+    owner: CommandLine, deployment: Deployment, scan: dict[str, Any] | None, said: str
+) -> None:
+    """None, due, running, off; and when the last one was."""
+    deployment.says("/status", Reply(200, status(scan=scan)))
+    assert said in " ".join(owner("status").out.split())
