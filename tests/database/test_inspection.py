@@ -276,7 +276,7 @@ def test_a_scan_that_is_switched_off_is_not_overdue(db: TestDatabase) -> None:
 
 
 def test_model_calls_are_shown_against_the_budget(db: TestDatabase, service: Caller) -> None:
-    """Today and the last 60 minutes with limits and tokens; what was skipped or released is no spend."""
+    """With limits and tokens, of unreported calls the most; what was skipped or released is no spend."""
     owner = db.owner({"allowlist": ["BTC-EUR"], "limits": {"gpt": {"daily": 9, "hourly": 3}}})
     lease = scanned(db, service, owner)
     answered, unanswered, unused = (reserved(service, lease) for _ in range(3))
@@ -312,9 +312,9 @@ def test_model_calls_are_shown_against_the_budget(db: TestDatabase, service: Cal
             row["tokens_today"],
         )
 
-    assert spend() == (3, 3, 1, 1000)
+    assert spend() == (3, 3, 1, 1000 + 2 * 10_000)
     db.advance(timedelta(minutes=60))
-    assert spend() == (3, 0, 1, 1000)
+    assert spend() == (3, 0, 1, 1000 + 2 * 10_000)
     db.set_clock(datetime(2026, 3, 3, 0, 0, tzinfo=UTC))
     assert spend() == (0, 0, 0, 0)
 
