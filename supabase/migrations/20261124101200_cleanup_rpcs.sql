@@ -951,7 +951,8 @@ begin
             from interlock.notices as due
             -- A clock that was set back must not keep anything from being told.
             where due.tell_at <= v_now or due.at > v_now + interval '10 seconds'
-            order by due.tell_at
+            -- A halt waits for no other news, however much of that an owner makes.
+            order by due.notice not like 'HALTED %', due.tell_at
             limit p_limit
             for update skip locked
         )

@@ -126,3 +126,13 @@ def test_what_nobody_could_be_told_for_a_day_is_no_news(db: TestDatabase, servic
     record(service, execution, "placed", p_order=order(execution, filled="0.001"))
     db.advance(timedelta(hours=25))
     assert _kinds(service) == ["HALTED"]
+
+
+def test_a_halt_is_told_before_any_other_news(db: TestDatabase, service: Caller) -> None:
+    """However much an owner's fills have to be told of, and however often they could not."""
+    db.do(
+        "select interlock.give_notice('SETTLED', gen_random_uuid()::text, '{}') from generate_series(1, 25)"
+    )
+    db.advance(timedelta(seconds=1))
+    service.call("halt_trading", p_reason="a test")
+    assert "HALTED" in _kinds(service)
