@@ -167,6 +167,12 @@ class Event(StrEnum):
         "an approval was refused; nothing was claimed or sent",
     )
     CHECK_BLOCKED = ("check_blocked", Layer.CHECKS, Severity.NOTICE, "one check that failed, with its code")
+    APPROVALS_TOO_FAST = (
+        "approvals_too_fast",
+        Layer.CHECKS,
+        Severity.WARNING,
+        "an owner approves faster than one owner may; nothing was decided or stored",
+    )
     CLAIM_GRANTED = (
         "claim_granted",
         Layer.DATABASE,

@@ -18,9 +18,9 @@ def answer(result: Result) -> Response:
             return _exists(execution)
         case ChecksFailed(checks):
             return _checks_failed(checks)
-        case Busy():
+        case Busy(again_after_s):
             sentence = "Too much is going on just now; nothing was sent, ask again."
-            return failure(503, "BUSY", sentence, headers={"Retry-After": "1"})
+            return failure(503, "BUSY", sentence, headers={"Retry-After": str(again_after_s)})
         case DryRun(execution):
             return json_answer(200, {"execution": execution.row, "recorded": True})
         case Settled():

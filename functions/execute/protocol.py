@@ -40,6 +40,9 @@ from shared.notices import contradicted
 LEAST_WINDOW_LEFT_MS = 1000
 """With less than this left of the access window an order is not sent: it might arrive too late."""
 
+APPROVE_AGAIN_AFTER_S = 2
+"""In this time the database gives an owner who approves too fast one more turn."""
+
 LOOK_AGAIN_AFTER_S = (0.3, 0.5, 0.7, 1.0)
 """Waits before each look-up of an order whose fate is unknown: look-ups lag half a second behind creation."""
 
@@ -89,7 +92,9 @@ class ChecksFailed:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """It is somebody else's turn; nothing was claimed or sent."""
+    """It is somebody else's turn, or this owner has had too many; nothing was claimed or sent."""
+
+    again_after_s: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,9 @@ def execute(trader: Trader, user_id: UUID, approval: Approval) -> Result:
     Raises what `Records` raises, and only when nothing has been sent.
     """
     begun = trader.records.begin(user_id, approval)
+    if begun is None:
+        log(Event.APPROVALS_TOO_FAST, proposal_id=approval.proposal_id)
+        return Busy(APPROVE_AGAIN_AFTER_S)
     if begun.execution is not None:
         return Exists(begun.execution)
     if any_failed(begun.checks):

@@ -201,9 +201,15 @@ class Records:
         self._database = database
         self._account = account
 
-    def begin(self, user_id: UUID, approval: Approval) -> Begun:
-        """Read the proposal. Raises `NotAnOwner`, or `ProposalNotFound` for another user's, too."""
-        begun = _read(_Begun, self._of_owner("begin_execution", user_id, **self._asked(approval)))
+    def begin(self, user_id: UUID, approval: Approval) -> Begun | None:
+        """Read the proposal; None when this owner's approvals come too fast.
+
+        Raises `NotAnOwner`, or `ProposalNotFound` for another user's, too.
+        """
+        answer = self._of_owner("begin_execution", user_id, **self._asked(approval))
+        if answer == {"outcome": "busy"}:
+            return None
+        begun = _read(_Begun, answer)
         return Begun(
             begun.execution,
             begun.execution_id,

@@ -1,5 +1,6 @@
 -- Purpose: what happened, in order, in a way that shows when it was tampered with.
--- Objects: public.audit_events, audit_seals; interlock.unsealed_events, interlock.write_audit and the triggers that call it.
+-- Objects: public.audit_events, audit_seals, trade_refusals; interlock.unsealed_events, interlock.write_audit and the triggers
+--          that call it, keep_refusal.
 -- Triggers only insert and take no lock; the chain over the events is made by seal_audit_events under a lock of its own.
 
 set local lock_timeout = '5s';
@@ -19,6 +20,9 @@ create index events_by_time on public.audit_events (at);
 create index events_by_execution on public.audit_events (execution_id) where execution_id is not null;
 create index events_by_user on public.audit_events (user_id, at);
 create index events_by_kind on public.audit_events (event, at);
+-- What automatic halts count. Refusals, which an owner can make at will, are counted in trade_refusals.
+create index failures_by_owner on public.audit_events (user_id, event, at)
+where event in ('EXECUTION_UNKNOWN', 'EXECUTION_REJECTED', 'EXECUTION_NOT_PLACED');
 
 create table public.audit_seals (
     sequence bigint primary key,
@@ -187,3 +191,87 @@ create trigger z_audit after insert or update or delete on public.trading_polici
 for each row execute function interlock.audit_change();
 create trigger z_audit after insert or update or delete on public.trading_owners
 for each row execute function interlock.audit_change();
+
+-- Refusals: an owner may ask for the same thing any number of times, and the audit grows by what is new.
+
+create table public.trade_refusals (
+    proposal_id uuid not null,
+    verdicts text not null,
+    times bigint not null default 1,
+    recent_at timestamptz [] not null,
+    last_at timestamptz not null generated always as (recent_at[1]) stored,
+    clock_skew boolean not null,
+    event_id uuid not null references public.audit_events (id) on delete restrict,
+    user_id uuid not null,
+    primary key (proposal_id, verdicts),
+    constraint a_refusal_happened check (times >= 1 and cardinality(recent_at) <= 5)
+);
+create index skewed_clocks_by_owner on public.trade_refusals (user_id, last_at) where clock_skew;
+create index refusals_by_event on public.trade_refusals (event_id);
+comment on table public.trade_refusals is
+    'How often an approval was refused by the same checks, and when. The first time is an event of the audit, with all verdicts and facts; a repeat is counted here. Never deleted.';
+comment on column public.trade_refusals.proposal_id is 'The proposal whose approval was refused.';
+comment on column public.trade_refusals.verdicts is 'Digest of the checks that did not pass and of what was decided: the approval before market facts, or the claim.';
+comment on column public.trade_refusals.times is 'How often.';
+comment on column public.trade_refusals.last_at is 'When last.';
+comment on column public.trade_refusals.recent_at is 'The last five times, the latest first.';
+comment on column public.trade_refusals.clock_skew is 'Was a clock off (CLOCK_SKEW)? Five of these within an hour halt their owner.';
+comment on column public.trade_refusals.event_id is 'The audit event of the first time.';
+comment on column public.trade_refusals.user_id is 'The owner who approved.';
+
+create function interlock.refusals_only_grow() returns trigger
+language plpgsql set search_path = ''
+as $$
+begin
+    if (new.proposal_id, new.verdicts, new.clock_skew, new.event_id, new.user_id)
+        is distinct from (old.proposal_id, old.verdicts, old.clock_skew, old.event_id, old.user_id)
+        or new.times <= old.times then
+        raise exception using
+            errcode = 'restrict_violation', message = 'a refusal of public.trade_refusals stays, and its count only rises';
+    end if;
+    return new;
+end
+$$;
+comment on function interlock.refusals_only_grow() is 'Trigger: a count only rises, and of what it counts nothing changes.';
+create trigger refusals_only_grow before update on public.trade_refusals
+for each row execute function interlock.refusals_only_grow();
+create trigger rows_are_never_deleted before delete on public.trade_refusals
+for each row execute function interlock.never();
+create trigger rows_are_never_truncated before truncate on public.trade_refusals
+for each statement execute function interlock.never();
+
+create function interlock.keep_refusal(
+    p_user_id uuid, p_proposal_id uuid, p_checks jsonb, p_before text, p_attempt_id uuid, p_now timestamptz
+) returns void
+language plpgsql volatile set search_path = ''
+as $$
+declare
+    c_recent constant integer := 5; -- as many as an automatic halt counts
+    v_event uuid := gen_random_uuid();
+begin
+    with kept as (
+        insert into public.trade_refusals as known (proposal_id, user_id, verdicts, clock_skew, recent_at, event_id)
+        values (
+            p_proposal_id, p_user_id,
+            (
+                select interlock.digest(jsonb_build_array(p_before, jsonb_agg(verdict.value - 'facts'))::text)
+                from jsonb_array_elements(p_checks) as verdict
+                where verdict.value ->> 'verdict' not in ('PASSED', 'NOT_APPLICABLE')
+            ),
+            p_checks @> '[{"code": "CLOCK_SKEW"}]', array[p_now], v_event
+        )
+        on conflict (proposal_id, verdicts) do update
+        set times = known.times + 1, recent_at = (p_now || known.recent_at)[:c_recent]
+        returning known.event_id
+    )
+    insert into public.audit_events (id, user_id, proposal_id, actor, event, detail)
+    select
+        v_event, p_user_id, p_proposal_id, interlock.actor(), 'EXECUTION_REFUSED',
+        jsonb_strip_nulls(jsonb_build_object('before', p_before, 'attempt_id', p_attempt_id)) || jsonb_build_object('checks', p_checks)
+    from kept
+    -- GUARD: the same checks again are counted, whatever their number; any other refusal is an event of its own.
+    where kept.event_id = v_event;
+end
+$$;
+comment on function interlock.keep_refusal(uuid, uuid, jsonb, text, uuid, timestamptz) is
+    'Keeps a refused approval: as an audit event when these checks refuse it for the first time, else as one more of that.';

@@ -13,7 +13,7 @@ declare
 begin
     foreach v_table in array array[
         'trading_controls', 'trading_owners', 'trading_policies', 'scan_jobs', 'trade_proposals',
-        'trade_executions', 'trade_history', 'gpt_usage_log', 'audit_events', 'audit_seals'
+        'trade_executions', 'trade_history', 'trade_refusals', 'gpt_usage_log', 'audit_events', 'audit_seals'
     ] loop
         execute format('alter table public.%I enable row level security', v_table);
         execute format('revoke all on table public.%I from anon, authenticated, service_role', v_table);

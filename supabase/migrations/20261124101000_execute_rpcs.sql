@@ -1,5 +1,5 @@
 -- Purpose: what the function execute calls: read, claim, record, status.
--- Objects: public.begin_execution, claim_execution, record_execution_result, get_execution_status.
+-- Objects: interlock.approval_paces, free_after_a_turn, takes_turn; public.begin_execution, claim_execution, record_execution_result, get_execution_status.
 -- All are definer: the secret key may call them and writes no table by itself.
 
 set local lock_timeout = '5s';
@@ -80,6 +80,52 @@ $$;
 comment on function interlock.read_approval(uuid, uuid, text, bigint, text, boolean, boolean, timestamptz) is
     'What is stored about an approval, in one snapshot: a claim that commits meanwhile is seen wholly or not at all.';
 
+create table interlock.approval_paces (
+    user_id uuid primary key,
+    free_at timestamptz not null
+);
+comment on table interlock.approval_paces is
+    'How fast each owner approves. Kept here and not in an instance of execute: there are several, and they come and go.';
+comment on column interlock.approval_paces.user_id is 'The owner.';
+comment on column interlock.approval_paces.free_at is 'When all turns are free again; each turn that is taken moves it on.';
+alter table interlock.approval_paces enable row level security;
+create policy nobody_reads on interlock.approval_paces for select to service_role using (false);
+
+create function interlock.free_after_a_turn(p_free_at timestamptz, p_now timestamptz) returns timestamptz
+language sql immutable parallel safe set search_path = ''
+as $$
+    select case
+        -- All are free; or the clock was set back, and nobody waits for it.
+        when p_free_at between p_now and p_now + interval '120 seconds' is not true then p_now + interval '2 seconds'
+        when p_free_at <= p_now + interval '118 seconds' then p_free_at + interval '2 seconds'
+    end
+$$;
+comment on function interlock.free_after_a_turn(timestamptz, timestamptz) is
+    'When all turns are free again after one more is taken: there are sixty, and one comes back every two seconds. Null when none is free.';
+
+create function interlock.takes_turn(p_user_id uuid, p_now timestamptz) returns boolean
+language plpgsql volatile set search_path = ''
+as $$
+begin
+    -- Read first: whoever comes too fast writes nothing, not even a lock on the row.
+    if exists (
+        select
+        from interlock.approval_paces as pace
+        where pace.user_id = p_user_id and interlock.free_after_a_turn(pace.free_at, p_now) is null
+    ) then
+        return false;
+    end if;
+    insert into interlock.approval_paces as pace (user_id, free_at)
+    values (p_user_id, interlock.free_after_a_turn(null, p_now))
+    on conflict (user_id) do update
+    set free_at = interlock.free_after_a_turn(pace.free_at, p_now)
+    where interlock.free_after_a_turn(pace.free_at, p_now) is not null;
+    return found;
+end
+$$;
+comment on function interlock.takes_turn(uuid, timestamptz) is
+    'Takes one of an owner''s turns to approve. False when none is free, and then nothing is written.';
+
 create function public.begin_execution(
     p_user_id uuid,
     p_proposal_id uuid,
@@ -92,6 +138,7 @@ create function public.begin_execution(
 language plpgsql volatile security definer set search_path = '' set timezone = 'UTC'
 as $$
 declare
+    v_now timestamptz := interlock.clock();
     v_answer jsonb;
 begin
     if p_proposal_id is null or p_mode is null or p_mode not in ('dry_run', 'live') then
@@ -100,20 +147,23 @@ begin
     end if;
     perform interlock.act_as('execute');
     perform interlock.require_owner(p_user_id);
+    -- GUARD: an owner who loops spends no other owner's share of the database and of the exchange.
+    if not exists (select from public.trade_executions as execution where execution.proposal_id = p_proposal_id)
+        and not interlock.takes_turn(p_user_id, v_now) then
+        return jsonb_build_object('outcome', 'busy');
+    end if;
     v_answer := interlock.read_approval(
         p_user_id, p_proposal_id, p_mode, p_operator_id, p_trade_key_fingerprint,
-        p_override_cooldown, p_override_anti_flip, interlock.clock()
+        p_override_cooldown, p_override_anti_flip, v_now
     );
     if v_answer -> 'checks' @> '[{"verdict": "FAILED"}]' then
-        perform interlock.write_audit(
-            'EXECUTION_REFUSED', p_user_id, p_proposal_id, null,
-            jsonb_build_object('checks', v_answer -> 'checks', 'before', 'market facts'));
+        perform interlock.keep_refusal(p_user_id, p_proposal_id, v_answer -> 'checks', 'market facts', null, v_now);
     end if;
     return v_answer;
 end
 $$;
 comment on function public.begin_execution(uuid, uuid, text, bigint, text, boolean, boolean) is
-    'Reads what an approval needs, in one call: the proposal, its execution if it has one, the policy, and the verdict of every check that needs no market. A refusal is kept in the audit.';
+    'Reads what an approval needs, in one call: the proposal, its execution if it has one, the policy, and the verdict of every check that needs no market. A refusal is kept. An owner who approves too fast is told busy, before anything is read or written; what has an execution is told at any pace.';
 
 create function public.claim_execution(
     p_user_id uuid,
@@ -214,9 +264,7 @@ begin
         p_market_checks, p_mode, v_proposal.order_type, v_now, p_access_timestamp, p_access_window_ms
     );
     if not interlock.all_passed(v_checks) then
-        perform interlock.write_audit(
-            'EXECUTION_REFUSED', p_user_id, p_proposal_id, null,
-            jsonb_build_object('checks', v_checks, 'before', 'claim', 'attempt_id', p_attempt_id));
+        perform interlock.keep_refusal(p_user_id, p_proposal_id, v_checks, 'claim', p_attempt_id, v_now);
         return jsonb_build_object('outcome', 'refused', 'execution', null, 'checks', v_checks);
     end if;
 

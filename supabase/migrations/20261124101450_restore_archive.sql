@@ -43,7 +43,7 @@ declare
     -- Those that others refer to come first.
     c_moved constant text[] := array[
         'public.trading_controls', 'public.trading_owners', 'public.trading_policies', 'public.trade_executions',
-        'public.trade_history', 'public.gpt_usage_log', 'public.audit_events', 'public.audit_seals',
+        'public.trade_history', 'public.gpt_usage_log', 'public.audit_events', 'public.audit_seals', 'public.trade_refusals',
         'interlock.unsealed_events', 'interlock.market_marks', 'interlock.absence_rounds', 'interlock.notices'
     ];
     v_table text;
@@ -133,8 +133,9 @@ begin
     alter table public.scan_jobs enable trigger user;
     alter table public.trade_proposals enable trigger user;
     drop table
-        interlock_archive.audit_seals, interlock_archive.audit_events, interlock_archive.absence_rounds,
-        interlock_archive.notices, interlock_archive.unsealed_events, interlock_archive.market_marks, interlock_archive.trade_history,
+        interlock_archive.trade_refusals, interlock_archive.audit_seals, interlock_archive.audit_events,
+        interlock_archive.absence_rounds, interlock_archive.notices, interlock_archive.unsealed_events,
+        interlock_archive.market_marks, interlock_archive.trade_history,
         interlock_archive.gpt_usage_log, interlock_archive.trade_executions, interlock_archive.trade_proposals,
         interlock_archive.scan_jobs, interlock_archive.trading_policies, interlock_archive.trading_owners,
         interlock_archive.trading_controls;

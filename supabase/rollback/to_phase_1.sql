@@ -38,7 +38,8 @@ $$;
 -- A claim holds its proposal first, so this waits for open claims and lets no new one begin.
 lock table
     public.trade_proposals, public.trade_executions, public.scan_jobs, public.gpt_usage_log, public.trade_history,
-    public.trading_controls, public.trading_policies, public.trading_owners, public.audit_events, public.audit_seals
+    public.trading_controls, public.trading_policies, public.trading_owners, public.audit_events, public.audit_seals,
+    public.trade_refusals
 in access exclusive mode;
 
 do $$
@@ -87,6 +88,7 @@ alter table public.trade_history set schema interlock_archive;
 alter table public.gpt_usage_log set schema interlock_archive;
 alter table public.audit_events set schema interlock_archive;
 alter table public.audit_seals set schema interlock_archive;
+alter table public.trade_refusals set schema interlock_archive;
 alter table public.trading_controls set schema interlock_archive;
 alter table public.trading_owners set schema interlock_archive;
 alter table public.trading_policies set schema interlock_archive;

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tests.database.acts import many_due
-from tests.database.harness import TestDatabase
+from tests.database.harness import FINGERPRINT, OPERATOR_ID, TestDatabase
 
 FEW, MANY, MILLION = 10_000, 300_000, 1_000_000
 GROWING = (
@@ -24,6 +24,8 @@ GROWING = (
     "gpt_usage_log",
     "audit_events",
     "audit_seals",
+    "trade_refusals",
+    "unsealed_events",
 )
 
 
@@ -41,6 +43,40 @@ def compared(db: TestDatabase, superuser_url: str, many: int) -> dict[str, tuple
     before = _costs(db, superuser_url, 0, FEW)
     after = _costs(db, superuser_url, FEW, many)
     return {name: (before[name], after[name]) for name in after}
+
+
+def cleanup_compared(
+    db: TestDatabase, superuser_url: str, few: int, many: int
+) -> dict[str, tuple[Cost, Cost]]:
+    """What each call of a cleanup costs after few refusals and after many, of one day."""
+    owner = db.owner()
+    db.advance(timedelta(days=1))
+    before = _costs_of_a_cleanup(db, superuser_url, owner, 0, few)
+    after = _costs_of_a_cleanup(db, superuser_url, owner, few, many)
+    return {name: (before[name], after[name]) for name in after}
+
+
+def _costs_of_a_cleanup(
+    db: TestDatabase, superuser_url: str, owner: UUID, start: int, end: int
+) -> dict[str, Cost]:
+    rows = {"start": start, "end": end - 1, "owner": owner, "now": db.now}
+    _fill_in(superuser_url, _REFUSALS, rows)
+    run: dict[str, object] = {
+        "p_instance_id": "cleanup",
+        "p_mode": "live",
+        "p_operator_id": OPERATOR_ID,
+        "p_trade_key_fingerprint": FINGERPRINT,
+        "p_limit": 250,
+    }
+    calls: dict[str, dict[str, object]] = {
+        "expire_old_proposals": {},
+        "cleanup_expired_locks": {},
+        "begin_cleanup": run,
+        "halt_failing_owners": {},
+        "alarm_overdue_executions": {},
+        "seal_audit_events": {"p_limit": 10},
+    }
+    return {rpc: least(db, rpc, parameters) for rpc, parameters in calls.items()}
 
 
 def _costs(db: TestDatabase, superuser_url: str, start: int, end: int) -> dict[str, Cost]:
@@ -64,22 +100,11 @@ def _costs(db: TestDatabase, superuser_url: str, start: int, end: int) -> dict[s
                 "p_most_tokens": 10_000,
             },
         ),
-        "reading a proposal": ("begin_execution", {name: claim[name] for name in _BEGIN}),
+        "reading a proposal": ("begin_execution", db.reading_parameters(owner, proposal)),
         "execution claim": ("claim_execution", claim),
         "status": ("get_execution_status", {"p_user_id": owner}),
     }
     return {name: least(db, rpc, parameters) for name, (rpc, parameters) in calls.items()}
-
-
-_BEGIN = (
-    "p_user_id",
-    "p_proposal_id",
-    "p_mode",
-    "p_operator_id",
-    "p_trade_key_fingerprint",
-    "p_override_cooldown",
-    "p_override_anti_flip",
-)
 
 
 def _lease(db: TestDatabase, job: UUID) -> UUID:
@@ -151,17 +176,21 @@ def _counted(db: TestDatabase) -> dict[str, tuple[int, int, int, int]]:
 
 def _fill(db: TestDatabase, superuser_url: str, owner: UUID, start: int, end: int) -> None:
     """Finished rows of this owner and of others, of the days before today."""
-    rows = {
+    rows: dict[str, object] = {
         "start": start,
         "end": end - 1,
         "owners": [owner, *(db.owner() for _ in range(3))],
         "yesterday": db.now - timedelta(days=1),
     }
+    _fill_in(superuser_url, _STATEMENTS, rows)
+
+
+def _fill_in(superuser_url: str, statements: tuple[str, ...], rows: dict[str, object]) -> None:
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute(
             "set session_replication_role = replica"
         )  # no triggers: the rows are as they must be
-        for statement in _STATEMENTS:
+        for statement in statements:
             superuser.execute(statement, rows)
         superuser.execute("vacuum analyze")
 
@@ -222,6 +251,36 @@ _STATEMENTS = (
     """
     insert into public.scan_jobs (user_id, enabled, next_run_at)
     select user_id, false, at from filling
+    """,
+    "drop table filling",
+)
+
+_REFUSALS = (
+    """
+    create temporary table filling as
+    select
+        gen_random_uuid() as event_id,
+        gen_random_uuid() as proposal_id,
+        %(now)s::timestamptz - number * interval '80 milliseconds' as at
+    from generate_series(%(start)s::int, %(end)s::int) as number
+    """,
+    """
+    insert into public.audit_events (id, at, user_id, proposal_id, actor, event, detail)
+    select
+        event_id, at, %(owner)s, proposal_id, 'execute', 'EXECUTION_REFUSED',
+        '{"before": "claim", "checks": [{"check": "spread", "verdict": "FAILED", "code": "SPREAD_TOO_WIDE"}]}'
+    from filling
+    """,
+    """
+    insert into public.audit_events (at, user_id, actor, event)
+    select at, gen_random_uuid(), 'execute', 'EXECUTION_REJECTED' from filling
+    """,
+    "insert into interlock.unsealed_events (event_id, at) select event_id, at from filling",
+    """
+    insert into public.trade_refusals (
+        proposal_id, verdicts, user_id, clock_skew, recent_at, event_id
+    )
+    select proposal_id, repeat('0', 64), %(owner)s, false, array[at], event_id from filling
     """,
     "drop table filling",
 )

@@ -40,6 +40,15 @@ MARKET_CHECKS = (
     "clock",
     "window",
 )
+_READ = (
+    "p_user_id",
+    "p_proposal_id",
+    "p_mode",
+    "p_operator_id",
+    "p_trade_key_fingerprint",
+    "p_override_cooldown",
+    "p_override_anti_flip",
+)
 POLICY: Mapping[str, Any] = {
     "allowlist": ["BTC-EUR", "ETH-EUR"],
     "cooldown_minutes": 0,
@@ -227,6 +236,11 @@ class TestDatabase:
             "claim_execution", **(self.claim_parameters(owner, proposal) | changed)
         )
         return answer
+
+    def reading_parameters(self, owner: UUID, proposal: UUID) -> dict[str, object]:
+        """What the same `execute` hands to begin_execution before."""
+        claim = self.claim_parameters(owner, proposal)
+        return {name: claim[name] for name in _READ}
 
     def claim_parameters(self, owner: UUID, proposal: UUID) -> dict[str, object]:
         """What a well-behaved, live `execute` hands to claim_execution: an order at the reference price."""

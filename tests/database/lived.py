@@ -30,6 +30,7 @@ EVIDENCE = (
     "interlock.unsealed_events",
     "trade_executions",
     "trade_history",
+    "trade_refusals",
     "trading_controls",
     "trading_owners",
     "trading_policies",

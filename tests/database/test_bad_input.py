@@ -574,13 +574,15 @@ def test_the_version_cannot_be_edited(db: TestDatabase) -> None:
         ("gpt_usage_log", "its rows are evidence and are kept"),
         ("audit_events", "its rows are evidence and are kept"),
         ("audit_seals", "its rows are evidence and are kept"),
+        ("trade_refusals", "its rows are evidence and are kept"),
         ("trade_proposals", "trade_executions"),
         ("scan_jobs", "trade_proposals"),
     ],
 )
 def test_a_row_deleted_by_hand_is_kept(db: TestDatabase, service: Caller, table: str, why: str) -> None:
     """Not by delete, not by truncate, not by a cascade: the sentence names the table and says why."""
-    live(db, service)
+    life = live(db, service)
+    assert db.claim(service, life.owner, db.proposal(life.owner, confidence=1))["outcome"] == "refused"
     service.call("seal_audit_events")
     before = contents(db)
     for statement in ("delete from public.{} where true", "truncate public.{}", "truncate public.{} cascade"):

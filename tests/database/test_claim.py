@@ -7,14 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from shared.fees import TAKER_FEE, rounding_room
-from tests.database.acts import at_once, decided
+from tests.database.acts import at_once, claimed, decided, failed_codes
+from tests.database.contents import contents
 from tests.database.harness import (
     MARKET_CHECKS,
+    NOON,
     POLICY,
     Caller,
     Refused,
@@ -24,12 +27,6 @@ from tests.database.harness import (
     order,
     record,
 )
-
-
-def _codes(answer: dict[str, object]) -> set[str]:
-    checks = answer["checks"]
-    assert isinstance(checks, list)
-    return {verdict["code"] for verdict in checks if verdict["verdict"] == "FAILED"}
 
 
 def test_a_claim_stores_what_will_be_sent(db: TestDatabase, service: Caller) -> None:
@@ -93,9 +90,9 @@ def test_concurrent_claims_never_exceed_a_daily_limit(db: TestDatabase) -> None:
 
     granted = [answer for answer in answers if answer["outcome"] == "claimed"]
     assert len(granted) == 5
-    assert {code for answer in answers if answer["outcome"] == "refused" for code in _codes(answer)} == {
-        "DAILY_TRADES_EXHAUSTED"
-    }
+    assert {
+        code for answer in answers if answer["outcome"] == "refused" for code in failed_codes(answer)
+    } == {"DAILY_TRADES_EXHAUSTED"}
 
 
 def test_concurrent_claims_of_many_owners_never_exceed_the_ceiling(db: TestDatabase) -> None:
@@ -109,7 +106,7 @@ def test_concurrent_claims_of_many_owners_never_exceed_the_ceiling(db: TestDatab
     answers = at_once([partial(decided, *pair) for pair in zip(callers, asked, strict=True)])
 
     assert [answer["outcome"] for answer in answers].count("claimed") == 4
-    assert {code for answer in answers for code in _codes(answer)} == {"ACCOUNT_LIMIT_EXHAUSTED"}
+    assert {code for answer in answers for code in failed_codes(answer)} == {"ACCOUNT_LIMIT_EXHAUSTED"}
 
 
 def test_what_a_partly_filled_order_may_still_spend_counts(db: TestDatabase, service: Caller) -> None:
@@ -120,7 +117,7 @@ def test_what_a_partly_filled_order_may_still_spend_counts(db: TestDatabase, ser
 
     answer = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
 
-    assert (answer["outcome"], _codes(answer)) == ("refused", {"DAILY_VALUE_EXHAUSTED"})
+    assert (answer["outcome"], failed_codes(answer)) == ("refused", {"DAILY_VALUE_EXHAUSTED"})
     (used,) = [check["facts"]["used_eur"] for check in answer["checks"] if check["check"] == "daily_value"]
     assert Decimal(used) == 10
 
@@ -134,7 +131,7 @@ def test_trades_of_the_other_mode_count_for_nothing(db: TestDatabase, service: C
 
     live = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
 
-    assert (dry["outcome"], live["outcome"]) == ("claimed", "claimed"), _codes(live)
+    assert (dry["outcome"], live["outcome"]) == ("claimed", "claimed"), failed_codes(live)
 
 
 @pytest.mark.parametrize("changed", ["reconciliation", "halt", "owner", "policy"])
@@ -167,7 +164,7 @@ def test_everything_is_decided_again_in_the_claim(db: TestDatabase, service: Cal
         }[changed]
         answer = service.call("claim_execution", **asked)
         assert answer["outcome"] == "refused"
-        assert code in _codes(answer)
+        assert code in failed_codes(answer)
         refused = db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'")
         assert refused == 1
     assert db.one("select count(*) from public.trade_executions") == 0
@@ -246,7 +243,7 @@ def test_a_claim_needs_every_market_verdict_once_and_passed(db: TestDatabase, se
             )
             tried += 1
 
-    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == tried
+    assert db.one("select sum(times) from public.trade_refusals") == tried
     granted = service.call("claim_execution", **(asked | {"p_market_checks": passed}))
     assert granted["outcome"] == "claimed"
 
@@ -288,7 +285,7 @@ def test_a_claim_says_which_policy_was_read(db: TestDatabase, service: Caller) -
     """One that names none has judged by none."""
     owner = db.owner()
     answer = db.claim(service, owner, db.proposal(owner), p_policy_hash=None)
-    assert (answer["outcome"], _codes(answer)) == ("refused", {"POLICY_CHANGED"})
+    assert (answer["outcome"], failed_codes(answer)) == ("refused", {"POLICY_CHANGED"})
 
 
 @pytest.mark.parametrize("state", ["CLAIMED", "UNKNOWN", "OPEN", "PARTIALLY_FILLED"])
@@ -307,7 +304,7 @@ def test_a_market_waits_until_its_execution_is_settled(db: TestDatabase, service
     here = db.claim(service, owner, db.proposal(owner))
     there = db.claim(service, owner, db.proposal(owner, market="ETH-EUR"))
 
-    assert (here["outcome"], _codes(here)) == ("refused", {"UNSETTLED_EXECUTION"})
+    assert (here["outcome"], failed_codes(here)) == ("refused", {"UNSETTLED_EXECUTION"})
     assert there["outcome"] == "claimed"
 
 
@@ -325,11 +322,79 @@ def test_what_was_done_in_the_other_mode_holds_nothing_back(
 
     answer = db.claim(service, owner, db.proposal(owner, "sell"), p_mode=second)
 
-    assert (answer["outcome"], _codes(answer)) == ("claimed", set())
+    assert (answer["outcome"], failed_codes(answer)) == ("claimed", set())
 
 
 def _verdict(check: str, verdict: str, code: str | None = None) -> dict[str, object]:
     return {"check": check, "verdict": verdict, "code": code, "facts": {}}
+
+
+def test_a_repeated_refusal_is_counted_and_another_one_is_stored(db: TestDatabase, service: Caller) -> None:
+    """One event for each set of failed checks, however often; the count says how often, and when last."""
+    owner = db.owner()
+    proposal = db.proposal(owner, confidence=10)
+    reading = db.reading_parameters(owner, proposal)
+    for _ in range(20):
+        service.call("begin_execution", **reading)
+        db.advance(timedelta(seconds=7))
+    for market_checks in ([], [], [_verdict("spread", "FAILED", "SPREAD_TOO_WIDE")]):
+        refused = db.claim(service, owner, proposal, p_market_checks=market_checks)
+        assert refused["outcome"] == "refused"
+
+    stored = db.rows(
+        """
+        select event.detail ->> 'before', refusal.times, refusal.last_at, cardinality(refusal.recent_at)
+        from public.audit_events as event
+        join public.trade_refusals as refusal on refusal.event_id = event.id
+        where event.event = 'EXECUTION_REFUSED'
+        order by event.at, refusal.times desc
+        """
+    )
+    last = NOON + timedelta(seconds=19 * 7)
+    assert stored == [
+        ("market facts", 20, last, 5),
+        ("claim", 2, db.now, 2),
+        ("claim", 1, db.now, 1),
+    ]
+    assert db.one("select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'") == 3
+    counted = dict(db.rows("select code, refusals from public.blocking_checks"))
+    assert counted == {"CONFIDENCE_TOO_LOW": 23, "SPREAD_TOO_WIDE": 1}
+    for times, user in ((1, owner), (1000, uuid4())):
+        with pytest.raises(psycopg.errors.RestrictViolation, match="its count only rises"):
+            db.do("update public.trade_refusals set times = %s, user_id = %s where true", times, user)
+
+
+def test_an_owners_approvals_have_a_pace_and_another_owners_their_own(
+    db: TestDatabase, service: Caller
+) -> None:
+    """Sixty at once, then one every two seconds: what comes faster is told busy, and leaves no trace."""
+    owner, other = db.owner(), db.owner()
+    proposals = [db.proposal(owner, confidence=10) for _ in range(61)]
+    readings = [db.reading_parameters(owner, proposal) for proposal in proposals]
+    for reading in readings[:60]:
+        assert failed_codes(service.call("begin_execution", **reading)) == {"CONFIDENCE_TOO_LOW"}
+    before = contents(db)
+    for _ in range(3):
+        assert service.call("begin_execution", **readings[60]) == {"outcome": "busy"}
+    assert contents(db) == before
+    assert "checks" in service.call("begin_execution", **db.reading_parameters(other, db.proposal(other)))
+
+    db.advance(timedelta(seconds=2))
+    for reading, busy in ((readings[60], False), (readings[0], True)):
+        assert (service.call("begin_execution", **reading) == {"outcome": "busy"}) is busy
+    # A clock that is set back leaves nobody waiting for hours.
+    db.advance(timedelta(hours=-6))
+    assert "checks" in service.call("begin_execution", **readings[0])
+
+
+def test_what_is_executed_is_told_at_any_pace(db: TestDatabase, service: Caller) -> None:
+    """Whoever asks again and again what became of an approval is answered with it, and takes no turn."""
+    owner = db.owner()
+    execution = claimed(db, service, owner)
+    reading = db.reading_parameters(owner, UUID(execution["proposal_id"]))
+    for _ in range(65):
+        assert service.call("begin_execution", **reading)["execution"]["id"] == execution["id"]
+    assert "checks" in service.call("begin_execution", **db.reading_parameters(owner, db.proposal(owner)))
 
 
 def test_the_access_timestamp_is_judged_by_the_databases_clock(db: TestDatabase, service: Caller) -> None:
@@ -338,7 +403,7 @@ def test_the_access_timestamp_is_judged_by_the_databases_clock(db: TestDatabase,
         owner = db.owner()
         answer = db.claim(service, owner, db.proposal(owner), p_access_timestamp=db.now_ms + offset_ms)
 
-        assert _codes(answer) == ({code} if code else set())
+        assert failed_codes(answer) == ({code} if code else set())
         assert answer["outcome"] == ("refused" if code else "claimed")
 
 

@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tests.database.acts import failed_codes
 from tests.database.harness import NOON, TestDatabase, execution_id
 from tests.database.life import Life, live
 
@@ -69,6 +70,8 @@ def kept(shared_db: TestDatabase) -> Kept:
     service.call("seal_audit_events", p_limit=1)
     other, third = db.owner(), db.user()
     pending = db.proposal(other)
+    reading = db.reading_parameters(life.owner, db.proposal(life.owner, confidence=1))
+    assert failed_codes(service.call("begin_execution", **reading)) == {"CONFIDENCE_TOO_LOW"}
     db.do("insert into interlock.taken_from_phase_1 values ('one')")
     db.do(
         "insert into interlock.absence_rounds values (%s, 1, interlock.clock())", execution_id(life.proposal)
@@ -99,11 +102,13 @@ def kept(shared_db: TestDatabase) -> Kept:
         "public.audit_events": stored("public.audit_events") | fresh,
         "public.audit_seals": stored("public.audit_seals")
         | {"sequence": 2, "event_id": str(db.one("select event_id from interlock.unsealed_events limit 1"))},
+        "public.trade_refusals": stored("public.trade_refusals") | {"proposal_id": str(uuid4())},
         "interlock.taken_from_phase_1": {"statement": "another"},
         "interlock.unsealed_events": stored("interlock.unsealed_events") | {"event_id": str(uuid4())},
         "interlock.market_marks": stored("interlock.market_marks") | {"market": "XRP-EUR"},
         "interlock.absence_rounds": stored("interlock.absence_rounds"),
         "interlock.notices": stored("interlock.notices") | {"notice": "FILLED another"},
+        "interlock.approval_paces": stored("interlock.approval_paces") | {"user_id": str(other)},
     }
     return Kept(db, life, fitting)
 
@@ -306,6 +311,11 @@ CASES: Mapping[str, Mapping[str, Case]] = {
             *_each("seal", "", "x", "A" * 64), *_each("previous_seal", "", "0" * 63)
         ),
     },
+    "public.trade_refusals": {
+        "trade_refusals_pkey": broken_by({"proposal_id": TWICE}),
+        "trade_refusals_event_id_fkey": broken_by({"event_id": NOBODY}),
+        "a_refusal_happened": broken_by({"times": 0}, {"recent_at": [NOON.isoformat()] * 6}),
+    },
     "interlock.taken_from_phase_1": {"taken_from_phase_1_pkey": broken_by({"statement": TWICE})},
     "interlock.unsealed_events": {"unsealed_events_pkey": broken_by({"event_id": TWICE})},
     "interlock.market_marks": {
@@ -313,6 +323,9 @@ CASES: Mapping[str, Mapping[str, Case]] = {
         "unread_is_known": broken_by({"unread": "NEVER"}),
     },
     "interlock.notices": {"notices_pkey": broken_by({"notice": TWICE})},
+    "interlock.approval_paces": {
+        "approval_paces_pkey": broken_by({"user_id": TWICE}),
+    },
     "interlock.absence_rounds": {
         "absence_rounds_pkey": broken_by({}),
         "absence_rounds_execution_id_fkey": broken_by({"execution_id": NOBODY}),

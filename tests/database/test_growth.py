@@ -12,7 +12,7 @@ import pytest
 
 from local.stack import Stack
 from tests.database.acts import many_due
-from tests.database.growth import MANY, MILLION, Cost, compared, least
+from tests.database.growth import FEW, MANY, MILLION, Cost, cleanup_compared, compared, least
 from tests.database.harness import TestDatabase
 
 
@@ -20,6 +20,12 @@ from tests.database.harness import TestDatabase
 def test_no_call_costs_more_among_many_rows(server: Stack, db: TestDatabase) -> None:
     """From 10,000 to 300,000 rows, each call touches at most one buffer more a B-tree descent."""
     _compare(server, db, MANY)
+
+
+@pytest.mark.timeout(300)
+def test_a_cleanup_costs_no_more_after_many_refusals(server: Stack, db: TestDatabase) -> None:
+    """Dead approvals, and failures of others, make no call of a cleanup dearer: halts come all the same."""
+    _compare_a_cleanup(server, db, 500, FEW)
 
 
 def test_a_claim_costs_no_more_of_a_long_queue(db: TestDatabase) -> None:
@@ -45,16 +51,40 @@ def test_no_call_costs_more_among_a_million_rows(server: Stack, db: TestDatabase
     _compare(server, db, MILLION)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_cleanup_costs_no_more_after_a_million_refusals(server: Stack, db: TestDatabase) -> None:
+    """The same from 10,000 to a million of one day."""
+    _compare_a_cleanup(server, db, FEW, MILLION)
+
+
 def _compare(server: Stack, db: TestDatabase, many: int) -> None:
-    superuser_url = server.admin_url.rpartition("/")[0] + "/" + db.url.rpartition("/")[2]
-    costs = compared(db, superuser_url, many)
+    costs = compared(db, _superuser_url(server, db), many)
+    _none_grew(costs)
+    assert {name: after.scanned for name, (_, after) in costs.items() if after.scanned} == {}
+
+
+def _compare_a_cleanup(server: Stack, db: TestDatabase, few: int, many: int) -> None:
+    costs = cleanup_compared(db, _superuser_url(server, db), few, many)
+    _none_grew(costs)
+    # The other tables are empty, which are read whole.
+    filled = {"audit_events", "trade_refusals", "unsealed_events"}
+    assert {
+        name: after.scanned & filled for name, (_, after) in costs.items() if after.scanned & filled
+    } == {}
+
+
+def _superuser_url(server: Stack, db: TestDatabase) -> str:
+    return server.admin_url.rpartition("/")[0] + "/" + db.url.rpartition("/")[2]
+
+
+def _none_grew(costs: dict[str, tuple[Cost, Cost]]) -> None:
     grown = {
         name: (before.buffers, after.buffers, after.descents)
         for name, (before, after) in costs.items()
         if after.buffers > before.buffers + after.descents
     }
     assert grown == {}, f"buffers at few rows, at many, and the descents that may add one each: {grown}"
-    assert {name: after.scanned for name, (_, after) in costs.items() if after.scanned} == {}
 
 
 def _cost_of_a_claim(db: TestDatabase, due: int) -> Cost:

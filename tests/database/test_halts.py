@@ -516,6 +516,31 @@ def test_three_unknown_fates_in_an_hour_halt_their_owner(db: TestDatabase, servi
     assert service.call("halt_failing_owners") == {"halted": []}
 
 
+def test_five_clocks_that_are_off_halt_their_owner_also_in_approvals_of_one_proposal(
+    db: TestDatabase, service: Caller
+) -> None:
+    """A repeated refusal is stored once, and each time of the last hour counts; older ones do not."""
+    owner = db.owner()
+    proposal = db.proposal(owner, expires_at=db.now + timedelta(hours=3))
+
+    def refused(minutes: int) -> None:
+        db.advance(timedelta(minutes=minutes))
+        ahead = db.now_ms + 2001
+        assert db.claim(service, owner, proposal, p_access_timestamp=ahead)["outcome"] == "refused"
+
+    for _ in range(5):
+        refused(16)
+    assert service.call("halt_failing_owners") == {"halted": []}
+    refused(11)
+    (halted,) = service.call("halt_failing_owners")["halted"]
+    assert halted["reason"] == "five times within 60 minutes a clock was off (CLOCK_SKEW or 304)"
+
+    state = "select version from public.trading_policies where user_id = %s"
+    db.as_user(owner).call("set_trading_state", p_state="ACTIVE", p_version=db.one(state, owner))
+    refused(1)
+    assert service.call("halt_failing_owners") == {"halted": []}
+
+
 def test_who_loosens_while_a_halt_waits_is_not_halted_for_what_was_before(
     db: TestDatabase, service: Caller
 ) -> None:

@@ -375,9 +375,7 @@ class Interleavings(RuleBasedStateMachine):
         return status
 
     def _refusals_kept(self) -> int:
-        kept: int = self.database.one(
-            "select count(*) from public.audit_events where event = 'EXECUTION_REFUSED'"
-        )
+        kept: int = self.database.one("select coalesce(sum(times), 0)::int from public.trade_refusals")
         return kept
 
 

@@ -34,6 +34,7 @@ READS: Mapping[str, Mapping[str, str]] = {
     "trade_executions": _PERSONAL,
     "trade_history": _PERSONAL,
     "trade_proposals": _PERSONAL,
+    "trade_refusals": _PERSONAL,
     # State and mode alone: see test_of_the_controls_an_owner_sees_state_and_mode_alone.
     "trading_controls": _SECRET,
     "trading_owners": _PERSONAL,

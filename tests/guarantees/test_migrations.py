@@ -22,6 +22,7 @@ TABLES = (
     "trade_executions",
     "trade_history",
     "trade_proposals",
+    "trade_refusals",
     "trading_controls",
     "trading_owners",
     "trading_policies",
@@ -85,6 +86,7 @@ def test_row_level_security_is_on_for_every_table(migrated: psycopg.Connection) 
         "market_marks",
         "absence_rounds",
         "notices",
+        "approval_paces",
         "taken_from_phase_1",
     }
 

@@ -376,6 +376,14 @@ def test_any_other_answer_to_a_claim_sends_nothing(world: World, answer: Any) ->
     assert world.exchange.posted == []
 
 
+def test_an_owner_who_approves_too_fast_is_told_busy_before_anything_is_asked(world: World) -> None:
+    """The database gives no turn: 503 BUSY with the time of the next one, and the exchange is left alone."""
+    world.database.intercept = fault("begin_execution", lambda: httpx.Response(200, json={"outcome": "busy"}))
+    answer = world.approve()
+    assert (answer.status_code, body(answer)["code"], answer.headers["Retry-After"]) == (503, "BUSY", "2")
+    assert (world.exchange.asked, world.database.called("claim_execution")) == ([], [])
+
+
 def test_a_claim_that_the_database_refuses_sends_nothing(world: World) -> None:
     """Bytes that do not fit the proposal are refused by the database; that is no traceback but a 503."""
     refused = {"code": "PT400", "message": "REQUEST_DOES_NOT_FIT", "details": "x", "hint": None}
