@@ -601,6 +601,8 @@ as $$
         select event.detail #>> '{error_code,1}' as code
         from public.audit_events as event, since
         where event.user_id = p_user_id and event.event = 'EXECUTION_REJECTED' and event.at > since.a_day_ago
+            -- Too little to sell or to pay with is no fault of anything.
+            and event.detail #>> '{error_code,1}' is distinct from '216'
         limit 100
     )
     select case

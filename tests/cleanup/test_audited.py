@@ -43,7 +43,7 @@ def _an_owner_is_refused_three_times(sim: Simulation) -> None:
     owner = sim.owner()
     sim.advance(1)
     for market in ("BTC-EUR", "ETH-EUR", "BTC-EUR"):
-        sim.record(sim.claimed(owner, market), "rejected", p_error_code="216")
+        sim.record(sim.claimed(owner, market), "rejected", p_error_code="310")
 
 
 def _an_answer_is_lost(sim: Simulation) -> None:

@@ -140,13 +140,24 @@ def test_one_market_that_cannot_be_read_stops_trading_too(sim: Simulation) -> No
 # An owner whose executions keep failing
 
 
+def test_orders_that_the_balance_does_not_cover_halt_nobody(sim: Simulation) -> None:
+    """Code 216 says that there is too little to sell or to pay with: harmless, and no fault of anything."""
+    owner = sim.owner()
+    sim.clean_up()
+    for market in ("BTC-EUR", "ETH-EUR", "BTC-EUR", "ETH-EUR"):
+        sim.advance(30)
+        sim.record(sim.claimed(owner, market), "rejected", p_error_code="216")
+    assert sim.clean_up().owners_halted == 0
+    assert sim.claim(owner, sim.proposal(owner))["outcome"] == "claimed"
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "times"),
     [
         ("unknown", "NO_ANSWER", 3),
         ("not_placed", "304", 5),
         ("not_placed", "CLOCK_SKEW", 5),
-        ("rejected", "216", 3),
+        ("rejected", "310", 3),
     ],
 )
 def test_an_owner_who_keeps_failing_is_halted_and_told(

@@ -208,7 +208,7 @@ class Seed:
 
     def _refused(self, execution: Mapping[str, Any]) -> None:
         """Refused for certain."""
-        self.sim.record(execution, "rejected", p_error_code="216")
+        self.sim.record(execution, "rejected", p_error_code="310")
 
     # Time
 
