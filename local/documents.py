@@ -16,7 +16,7 @@ from local.markdown import table
 from shared.environment import VARIABLES
 from shared.events import Event, Layer, Severity
 from tests.crashes.matrix import TABLES as CRASHES
-from tests.mutants.catalog import PROMISES, in_code, in_database
+from tests.mutants.catalog import PROMISES, in_code, in_database, places
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("HARDENING.md", "CRASHES.md", "EVENTS.md"))
@@ -110,13 +110,13 @@ def _variables() -> str:
 def _mutants() -> str:
     mutants = sorted([*in_database(), *in_code()], key=lambda mutant: PROMISES.index(mutant.keeps))
     return table(
-        ("guarantee", "mechanism", "test", "mutant"),
+        ("guarantee", "mechanism", "file", "test"),
         (
             (
                 mutant.keeps,
                 mutant.removes,
+                "<br>".join(f"[`{shown}`](../{file})" for shown, file in places(mutant)),
                 "<br>".join(f"`{test.removeprefix('tests/')}`" for test in mutant.tests),
-                f"`{mutant.name}`",
             )
             for mutant in mutants
         ),

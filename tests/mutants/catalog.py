@@ -6,6 +6,7 @@ names the promise that the mechanism keeps and the tests that have to fail witho
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ PROMISES = (
     "never more model calls than the budget",
     "never two at one job",
     "never one owner in another's way",
+)
+REPOSITORY = FOLDER.parents[1]
+_NAMED = re.compile(
+    r"substitute\(\s*'([\w.]+)'|(?<!create )(?:function|trigger|constraint|index)\s+(?:if exists\s+)?([\w.]+)"
 )
 _TOOL = FOLDER / "substitute.sql"
 
@@ -46,6 +51,31 @@ class InCode(Mutant):
 
     file: str
     replacements: tuple[tuple[str, str], ...]
+
+
+def places(mutant: Mutant) -> list[tuple[str, str]]:
+    """What the mechanism stands in, as a person calls it, and the file of that, from the repository's root.
+
+    Raises LookupError when nothing of that name is in the SQL that production runs.
+    """
+    if isinstance(mutant, InCode):
+        return [(mutant.file.rpartition("/")[2], mutant.file)]
+    if not isinstance(mutant, InDatabase):
+        raise TypeError(f"{mutant.name} is taken out of nothing that is known")
+    own = mutant.statements.removeprefix(_TOOL.read_text())
+    named = dict.fromkeys(next(filter(None, found)) for found in _NAMED.findall(own))
+    return [(name.rpartition(".")[2], _file_of(name)) for name in named]
+
+
+def _file_of(name: str) -> str:
+    # An index is made without its schema, and dropped with it.
+    schema, _, own = name.rpartition(".")
+    qualified = rf"({re.escape(schema)}\.)?{re.escape(own)}"
+    made = re.compile(rf"\b(function|trigger|constraint|index|view)\s+(if not exists\s+)?{qualified}\b")
+    for file in sorted((REPOSITORY / "supabase").rglob("*.sql"), key=lambda file: "migrations" in file.parts):
+        if "rollback" not in file.parts and made.search(file.read_text()):
+            return file.relative_to(REPOSITORY).as_posix()
+    raise LookupError(f"no SQL makes {name}")
 
 
 def in_database() -> list[InDatabase]:
