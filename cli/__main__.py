@@ -64,8 +64,15 @@ def _halt(call: halting.Call, environ: Mapping[str, str]) -> int:
 def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
     if options.command == "login":
         return _login(options, environ, Sessions.of(environ))
+    if options.command == "deployments":
+        return commands.deployments(Sessions.of(environ))
+    if options.command == "logout":
+        sessions = Sessions.of(environ)
+        return commands.logout(signed_in(environ, sessions), sessions)
     if getattr(options, "all", False):
         return Operator.of(environ).resume(_confirming(options), _shower(options))
+    if options.command == "policy" and options.explain:
+        return commands.explain_policy()
     owner = _owner(environ)
     match options.command:
         case "approve":
@@ -85,7 +92,9 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str]) -> Said:
         case "status":
             return commands.status(owner)
         case "policy":
-            return commands.set_policy(owner, _read(options.file)) if options.file else commands.policy(owner)
+            if not options.file:
+                return commands.policy(owner)
+            return commands.set_policy(owner, _read(options.file), _confirming(options), _shower(options))
         case "scan":
             return commands.scan(owner, enabled=not options.off)
         case _:
@@ -260,6 +269,8 @@ def _parser() -> argparse.ArgumentParser:
 
     login = command("login", "sign in; the password is asked for, or read from standard input")
     login.add_argument("email", nargs="?")
+    command("logout", "forget the tokens of the deployment that is meant, and end them")
+    command("deployments", "where somebody is signed in, and which deployment is meant by default")
     command("proposals", "what waits for a decision")
     approve = command("approve", "approve a proposal: every check, then one order")
     approve.add_argument("id", metavar="ID", help="its id, or the first six characters or more")
@@ -280,6 +291,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="JSON, - for standard input; what is left out takes its default",
     )
+    policy.add_argument("--explain", action="store_true", help="what each field means, its range and default")
+    policy.add_argument("--yes", action="store_true", help="do not ask when something becomes looser")
     scan = command("scan", "let the model look at the markets now, and from now on")
     scan.add_argument("--off", action="store_true", help="no more, until it is switched on again")
     halt = command("halt", "halt your own trading, or everybody's")
@@ -293,7 +306,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _version() -> str:
     """The project's own file has it: the command line runs from the repository."""
-    found = re.search(r'^version = "(.*)"$', (_REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    text = ""
+    with suppress(OSError):
+        text = (_REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "(.*)"$', text, re.MULTILINE)
     return found[1] if found else "of no known version"
 
 

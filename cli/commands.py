@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -11,7 +11,47 @@ from rich.console import RenderableType
 from cli import show
 from cli.approving import identify
 from cli.ends import Ended, Refused, Said, WrongCall
-from cli.owner import Owner
+from cli.owner import Owner, sign_out
+from cli.rules import FIELDS, Change, changes
+from cli.sessions import Session, Sessions
+
+
+def deployments(sessions: Sessions) -> Said:
+    """Where somebody is signed in. Tokens are not shown."""
+    every = [
+        {
+            "email": session.email,
+            "interlockUrl": session.interlock_url,
+            "supabaseUrl": session.supabase_url,
+            "default": is_default,
+        }
+        for session, is_default in sessions.every()
+    ]
+    if not every:
+        return Said({"deployments": every}, [show.line("Nobody is signed in anywhere: ./interlock login")])
+    rows = [
+        (
+            str(one["email"]),
+            str(one["interlockUrl"]),
+            str(one["supabaseUrl"]),
+            "the last login" if one["default"] else "",
+        )
+        for one in every
+    ]
+    heads = ("owner", "INTERLOCK_URL", "SUPABASE_URL", "meant by default")
+    return Said({"deployments": every}, [show.table(heads, rows)])
+
+
+def logout(session: Session, sessions: Sessions) -> Said:
+    """Forget the tokens of one deployment."""
+    ended = sign_out(session, sessions)
+    shown = [show.line(f"Signed out: {session.email} at {session.interlock_url}.")]
+    if not ended:
+        shown.append(
+            show.line("The project did not confirm it: until it ends by itself, a copied token works on.")
+        )
+    told = {"email": session.email, "interlockUrl": session.interlock_url, "ended": ended}
+    return Said(told, shown)
 
 
 def proposals(owner: Owner) -> Said:
@@ -53,14 +93,73 @@ def policy(owner: Owner) -> Said:
     return Said(found[0], _policy_shown(found[0]))
 
 
-def set_policy(owner: Owner, text: str) -> Said:
-    """Set one's own trading policy from its JSON; what it leaves out takes its default."""
+def explain_policy() -> Said:
+    """Every field of a policy; nobody is asked."""
+    facts = [
+        {
+            "field": field.path,
+            "meaning": field.meaning,
+            "unit": field.unit,
+            "range": field.range,
+            "default": field.default,
+        }
+        for field in FIELDS
+    ]
+    rows = [
+        (
+            field.path,
+            field.meaning.replace("`", ""),
+            field.unit,
+            field.range,
+            "none" if field.default == [] else str(field.default),
+        )
+        for field in FIELDS
+    ]
+    heads = ("field", "meaning", "unit", "range", "default")
+    return Said(
+        {"fields": facts}, [show.table(heads, rows), show.line("docs/POLICY.md has an example.", "dim")]
+    )
+
+
+def set_policy(
+    owner: Owner,
+    text: str,
+    confirm: Callable[[str], bool],
+    show_now: Callable[[list[RenderableType]], None],
+) -> Said:
+    """Set one's own trading policy from its JSON, after showing what that tightens and loosens."""
     try:
         wanted = json.loads(text)
     except ValueError as error:
         raise WrongCall(f"The policy is not JSON: {error}.", "WRONG_ARGUMENTS") from None
+    found = owner.rows("trading_policies", [("select", "policy")])
+    changed = list(changes(found[0]["policy"], wanted)) if found else []
+    if found:
+        show_now(_changes_shown(changed))
+    if any(change.is_looser is not False for change in changed) and not confirm(
+        "This allows more than your policy does now. Set it?"
+    ):
+        raise Refused("Your policy was not changed.", "NOT_CONFIRMED")
     row = owner.call("set_trading_policy", {"p_policy": wanted})
-    return Said(row, [show.line("Your policy is set.", "bold"), *_policy_shown(row)])
+    shown = [show.line("Your policy is set.", "bold"), *_policy_shown(row)]
+    shown += [show.line(f"Look again: {each['sentence']}", "bold") for each in row.get("warnings") or []]
+    return Said({**row, "changes": [change.as_json() for change in changed]}, shown)
+
+
+def _changes_shown(changed: Sequence[Change]) -> list[RenderableType]:
+    if not changed:
+        return [show.line("Nothing changes: this is your policy already.")]
+    ways = {True: "looser", False: "tighter", None: "different"}
+    rows = [
+        (
+            change.field.path,
+            change.before,
+            f"{change.after}{' (left out: its default)' if change.left_out else ''}",
+            ways[change.is_looser],
+        )
+        for change in changed
+    ]
+    return [show.table(("field", "now", "then", "which is"), rows)]
 
 
 def _policy_shown(row: Mapping[str, Any]) -> list[RenderableType]:

@@ -11,6 +11,7 @@ from cli.sessions import Session, Sessions
 from cli.web import PATIENCE_S, Answer, NoAnswerError, NotSentError, address, ask, header_value
 
 NEEDED = ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "INTERLOCK_URL")
+_SIGN_OUT_PATIENCE_S = 5.0
 _EARLY_S = 60
 """A token is refreshed so long before it ends, that no request carries one that ends on the way."""
 
@@ -40,15 +41,37 @@ def sign_in(environ: Mapping[str, str], sessions: Sessions, email: str, password
 
 def signed_in(environ: Mapping[str, str], sessions: Sessions) -> Session:
     """The session that the environment names, or the last one. Raises WrongCall when nobody is signed in."""
-    url = environ.get("SUPABASE_URL")
-    session = sessions.find(address("SUPABASE_URL", url) if url else None)
+    url, elsewhere = environ.get("SUPABASE_URL"), environ.get("INTERLOCK_URL")
+    if elsewhere:
+        elsewhere = address("INTERLOCK_URL", elsewhere)
+    if elsewhere and not url:
+        # A token of one project is not for another's functions.
+        at = (session for session, _ in sessions.every() if session.interlock_url == elsewhere)
+        session = next(at, None)
+    else:
+        session = sessions.find(address("SUPABASE_URL", url) if url else None)
     if session is None:
-        raise WrongCall(
-            f"Nobody is signed in{f' at {url}' if url else ''}: ./interlock login", "NOT_SIGNED_IN"
+        where = f" at {url or elsewhere}" if url or elsewhere else ""
+        raise WrongCall(f"Nobody is signed in{where}: ./interlock login", "NOT_SIGNED_IN")
+    return replace(session, interlock_url=elsewhere or session.interlock_url)
+
+
+def sign_out(session: Session, sessions: Sessions) -> bool:
+    """Forget the tokens here, and end them at the project: whether that was answered."""
+    with sessions.alone():
+        sessions.drop(session)
+    headers = {"apikey": session.publishable_key, "Authorization": f"Bearer {session.access_token}"}
+    try:
+        answer = ask(
+            "POST",
+            f"{session.supabase_url}/auth/v1/logout",
+            headers=headers,
+            params=[("scope", "local")],
+            patience_s=_SIGN_OUT_PATIENCE_S,
         )
-    if elsewhere := environ.get("INTERLOCK_URL"):
-        session = replace(session, interlock_url=address("INTERLOCK_URL", elsewhere))
-    return session
+    except (NotSentError, NoAnswerError):
+        return False
+    return answer.is_success
 
 
 @dataclass(slots=True)

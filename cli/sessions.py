@@ -52,11 +52,21 @@ class Sessions:
     def find(self, supabase_url: str | None) -> Session | None:
         """The session at this address, or the last one; None when there is none."""
         kept = self._read()
-        found = kept.sessions.get(supabase_url or kept.last or "")
-        names = {each.name for each in fields(Session)}
-        if not isinstance(found, dict) or set(found) != names:
-            return None
-        return Session(**found)
+        return _session(kept.sessions.get(supabase_url or kept.last or ""))
+
+    def every(self) -> list[tuple[Session, bool]]:
+        """Each session, and whether it is the one meant by default."""
+        kept = self._read()
+        read = ((address, _session(row)) for address, row in sorted(kept.sessions.items()))
+        return [(session, address == kept.last) for address, session in read if session is not None]
+
+    def drop(self, session: Session) -> None:
+        """Forget a session, by whoever is `alone`; where it was the default there is none then."""
+        kept = self._read()
+        kept.sessions.pop(session.supabase_url, None)
+        if kept.last == session.supabase_url:
+            kept.last = None
+        self._write(json.dumps(asdict(kept), indent=2))
 
     def keep(self, session: Session, *, as_last: bool = False) -> None:
         """Store a session, by whoever is `alone`. The file is replaced whole, never written in place."""
@@ -98,6 +108,11 @@ class Sessions:
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise _unusable(self.folder, error) from None
+
+
+def _session(row: object) -> Session | None:
+    names = {each.name for each in fields(Session)}
+    return Session(**row) if isinstance(row, dict) and set(row) == names else None
 
 
 def _unusable(folder: Path, error: OSError) -> WrongCall:

@@ -6,10 +6,12 @@ A test says when a document is stale.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from cli.rules import FIELDS
 from functions.execute.checks import CHECKS
 from functions.execute.outcome import ERROR_CODES
 from local.markdown import table
@@ -19,7 +21,9 @@ from tests.crashes.matrix import TABLES as CRASHES
 from tests.mutants.catalog import PROMISES, in_code, in_database, places
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = tuple(REPOSITORY / "docs" / name for name in ("HARDENING.md", "CRASHES.md", "EVENTS.md"))
+DOCUMENTS = tuple(
+    REPOSITORY / "docs" / name for name in ("HARDENING.md", "CRASHES.md", "EVENTS.md", "POLICY.md")
+)
 
 
 def main() -> None:
@@ -123,11 +127,29 @@ def _mutants() -> str:
     )
 
 
+def _policy() -> str:
+    return table(
+        ("field", "meaning", "unit", "range", "default", "looser is"),
+        (
+            (
+                f"`{field.path}`",
+                field.meaning,
+                field.unit,
+                field.range,
+                f"`{json.dumps(field.default)}`",
+                field.looser.value,
+            )
+            for field in FIELDS
+        ),
+    )
+
+
 def _codes(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "policy": _policy,
     "checks": _checks,
     "error_codes": _error_codes,
     "events": _events,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cli.rules import FIELDS, Field, Looser
 from tests.cli.conftest import CommandLine, Deployment, status
 from tests.loopback import Reply
 
@@ -46,6 +47,7 @@ def test_a_policy_is_set_from_a_file_or_standard_input(
     owner: CommandLine, deployment: Deployment, by_file: bool
 ) -> None:
     """The database gets it as it was written, and what it made of it is shown."""
+    deployment.says(POLICIES, Reply(200, []))
     deployment.says(SET, Reply(200, ROW))
     written = '{"allowlist": ["BTC/EUR"], "max_spread_percent": "0.5"}'
     file = owner.folder.parent / "policy.json"
@@ -55,11 +57,90 @@ def test_a_policy_is_set_from_a_file_or_standard_input(
     assert _asked(deployment, SET) == [{"p_policy": json.loads(written)}]
 
 
+NOW = {
+    **{field.path: field.default for field in FIELDS if "." not in field.path},
+    "allowlist": ["BTC-EUR", "ADA-EUR"],
+    "limits": {
+        "order": {"min_eur": "6", "max_eur": "100"},
+        "daily": {"trades": 5, "value_eur": "1000"},
+        "gpt": {"daily": 20, "hourly": 4},
+    },
+    "cooldown_minutes": 30,
+}
+
+
+def test_what_a_policy_loosens_is_shown_and_asked_about(owner: CommandLine, deployment: Deployment) -> None:
+    """Also by leaving a field out; nothing becomes looser without a yes, and each way is shown."""
+    deployment.says(POLICIES, Reply(200, [{"policy": NOW}]))
+    deployment.says(SET, Reply(200, ROW | {"warnings": [WARNING]}))
+    written = json.dumps({"allowlist": ["BTC/EUR", "ETH-EUR"], "limits": {"daily": {"trades": 2}}})
+    refused = owner("policy", "-", stdin=written)
+    said = [" ".join(line.split()) for line in refused.out.splitlines()]
+    assert said == [
+        "field now then which is",
+        "allowlist not allowed ETH-EUR looser",
+        "allowlist ADA-EUR not allowed tighter",
+        "limits.order.max_eur 100 250 (left out: its default) looser",
+        "limits.daily.trades 5 2 tighter",
+        "cooldown_minutes 30 60 (left out: its default) tighter",
+    ]
+    assert (refused.exit, _asked(deployment, SET)) == (2, [])
+    ran = owner("policy", "-", "--yes", stdin=written)
+    assert (ran.exit, len(_asked(deployment, SET))) == (0, 1)
+    assert ran.out.splitlines()[-1] == "Look again: BCT-EUR: the exchange refuses it."
+    told = owner("policy", "-", "--yes", "--json", stdin=written).json
+    assert [(change["field"], change["looser"]) for change in told["changes"]] == [
+        ("allowlist", True),
+        ("allowlist", False),
+        ("limits.order.max_eur", True),
+        ("limits.daily.trades", False),
+        ("cooldown_minutes", False),
+    ]
+
+
+def test_what_only_tightens_is_not_asked_about(owner: CommandLine, deployment: Deployment) -> None:
+    """Nor what changes nothing, however it is written."""
+    deployment.says(POLICIES, Reply(200, [{"policy": NOW}]))
+    deployment.says(SET, Reply(200, ROW))
+    tighter = {**NOW, "cooldown_minutes": 31, "max_spread_percent": "0.50"}
+    ran = owner("policy", "-", stdin=json.dumps(tighter))
+    assert (ran.exit, "cooldown_minutes" in ran.out, "max_spread_percent 0" in ran.out) == (0, True, False)
+    same = owner("policy", "-", stdin=json.dumps(NOW))
+    assert (same.exit, same.out.splitlines()[0]) == (0, "Nothing changes: this is your policy already.")
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: str(field.path))
+def test_each_field_knows_which_way_is_looser(field: Field) -> None:
+    """What allows more trades, sooner, larger, farther from the price, or by a less sure model."""
+    more = {
+        *("allowlist", "limits.order.max_eur", "limits.daily.trades", "limits.daily.value_eur"),
+        *("limits.gpt.daily", "limits.gpt.hourly", "max_price_move_percent", "max_spread_percent"),
+        "proposal_ttl_minutes",
+    }
+    assert (field.looser is Looser.MORE) is (field.path in more)
+
+
+def test_every_field_is_explained_to_anybody(interlock: CommandLine, deployment: Deployment) -> None:
+    """Nobody need be signed in, and nobody is asked."""
+    ran = interlock("policy", "--explain")
+    assert ran.exit == 0
+    for field in FIELDS:
+        assert field.path in ran.out
+    (cooldown,) = [
+        one
+        for one in interlock("policy", "--explain", "--json").json["fields"]
+        if one["field"] == "cooldown_minutes"
+    ]
+    assert (cooldown["unit"], cooldown["range"], cooldown["default"]) == ("minutes", "0 to 525600", 60)
+    assert deployment.server.asked == []
+
+
 def test_what_is_no_policy_is_refused_with_the_reason(owner: CommandLine, deployment: Deployment) -> None:
     """What cannot be read is not sent; what the database refuses is told in its words."""
     assert owner("policy", "-", stdin="{allowlist}").exit == 2
     assert owner("policy", str(owner.folder / "missing.json")).exit == 2
     assert _asked(deployment, SET) == []
+    deployment.says(POLICIES, Reply(200, []))
     refused = {"message": "POLICY_INVALID", "details": "x is not a field of a policy"}
     deployment.says(SET, Reply(400, refused))
     ran = owner("policy", "-", stdin='{"x": 1}')

@@ -19,6 +19,7 @@ from tests.cli.conftest import (
     CommandLine,
     Deployment,
     on_a_terminal,
+    status,
 )
 from tests.loopback import HANG_UP, Asked, Reply, serving
 
@@ -110,6 +111,77 @@ def test_after_login_the_environment_is_not_needed(
     (asked,) = deployment.server.of(RPC)
     assert asked.headers["authorization"] == "Bearer access-1"
     assert asked.headers["apikey"] == "sb_publishable_x"
+
+
+def test_the_deployment_of_a_login_from_before_is_named_before_it_is_used(
+    owner: CommandLine, monkeypatch: pytest.MonkeyPatch, deployment: Deployment
+) -> None:
+    """Without INTERLOCK_URL: whoever has two of them sees which one this is, also in a script."""
+    named = f"INTERLOCK_URL is not set; as signed in before: {EMAIL} at {deployment.server.url}.\n"
+    assert owner("status").err == ""
+    monkeypatch.delenv("INTERLOCK_URL")
+    for arguments in (("status",), ("status", "--json"), ("proposals",)):
+        assert owner(*arguments).err == named
+
+
+def test_the_first_line_says_whose_trading_where_and_with_which_money(
+    owner: CommandLine, deployment: Deployment
+) -> None:
+    """What nobody has said is not called harmless."""
+    trading = status()["trading"]
+    for changes, said in (
+        ({}, "live, against a simulated exchange: no real money"),
+        ({"exchange_url": "https://api.bitvavo.com/v2"}, "live: real money"),
+        ({"exchange_url": "https://x.example.com/v2"}, "live, against https://x.example.com/v2: take it"),
+        ({"exchange_url": None}, "live: real money"),
+        ({"trading": trading | {"mode": "dry_run"}}, "dry run, no order is sent"),
+        ({"trading": trading | {"mode": "paper"}}, "the mode is not known"),
+    ):
+        deployment.says("/status", Reply(200, status(**changes)))
+        for command in ("status", "proposals"):
+            first = owner(command).out.splitlines()[0]
+            assert first.startswith(f"{EMAIL} at {deployment.server.url}: {said}")
+
+
+def test_deployments_are_listed_and_signed_out_of(
+    owner: CommandLine, monkeypatch: pytest.MonkeyPatch, deployment: Deployment
+) -> None:
+    """The last login is marked, no token is shown, and after signing out nobody is meant by default."""
+    deployment.says("/auth/v1/logout", Reply(204))
+    listed = owner("deployments")
+    assert (listed.exit, EMAIL in listed.out, "the last login" in listed.out) == (0, True, True)
+    assert "access-" not in listed.out + str(owner("deployments", "--json").json)
+    ran = owner("logout")
+    assert (ran.exit, ran.out) == (0, f"Signed out: {EMAIL} at {deployment.server.url}.\n")
+    (asked,) = deployment.server.of("/auth/v1/logout")
+    assert asked.headers["authorization"] == "Bearer access-1"
+    assert "access-1" not in (owner.folder / "sessions.json").read_text()
+    for name in ("SUPABASE_URL", "INTERLOCK_URL"):
+        monkeypatch.delenv(name)
+    assert owner("status").exit == 2
+    assert "Nobody is signed in anywhere" in owner("deployments").out
+
+
+def test_signing_out_forgets_the_tokens_whatever_the_project_says(
+    owner: CommandLine, deployment: Deployment
+) -> None:
+    """That they may work on elsewhere is said."""
+    deployment.says("/auth/v1/logout", HANG_UP)
+    ran = owner("logout")
+    assert (ran.exit, "did not confirm" in ran.out) == (0, True)
+    assert owner("logout").exit == 2
+
+
+def test_an_address_alone_finds_the_login_that_was_made_there(
+    owner: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a token is not sent to the functions of another deployment because its address is set."""
+    monkeypatch.delenv("SUPABASE_URL")
+    assert owner("status").exit == 0
+    with serving(lambda _: Reply(200, status())) as other:
+        monkeypatch.setenv("INTERLOCK_URL", other.url)
+        ran = owner("status")
+        assert (ran.exit, other.url in ran.err, other.asked) == (2, True, [])
 
 
 def test_tokens_of_one_project_are_never_sent_to_another(

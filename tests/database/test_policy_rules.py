@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
+from cli.rules import FIELDS, Field
 from shared.policy import parse_policy
 from tests.database.harness import TestDatabase
 
@@ -189,3 +191,54 @@ def test_setting_a_policy_warns_of_what_may_be_misspelled(db: TestDatabase) -> N
     ]
     db.do("update public.trading_controls set mode = 'dry_run' where singleton")
     assert warned("BTC-EUR", "NEW-EUR") == []
+
+
+def _with(field: Field, value: object) -> dict[str, Any]:
+    document: dict[str, Any] = copy.deepcopy(dict(DEFAULTS))
+    holder = document
+    *parents, name = field.path.split(".")
+    for parent in parents:
+        holder = holder[parent]
+    holder[name] = value
+    # So that the range of one is not held back by the other's.
+    if field.path == "limits.order.min_eur":
+        document["limits"]["order"]["max_eur"] = "1000000"
+    if field.path == "limits.order.max_eur":
+        document["limits"]["order"]["min_eur"] = "0.01"
+    return document
+
+
+def test_what_is_explained_is_what_the_database_decides(db: TestDatabase) -> None:
+    """Every field, no other, with its default; both ends of its range are taken and nothing beyond them."""
+
+    def error(document: object) -> str | None:
+        found: str | None = db.one("select interlock.policy_error(%s)", Jsonb(document))
+        return found
+
+    default = db.one("select interlock.default_policy()")
+    assert {field.path: field.of(default) for field in FIELDS} == {
+        field.path: field.default for field in FIELDS
+    }
+    assert {".".join(path) for path in PATHS} - {
+        "",
+        "limits",
+        "limits.order",
+        "limits.daily",
+        "limits.gpt",
+    } == {field.path for field in FIELDS}
+    for field in FIELDS:
+        if field.path == "allowlist":
+            for count, is_right in ((int(field.most), True), (int(field.most) + 1, False)):
+                markets = [f"X{number}-EUR" for number in range(count)]
+                assert (error(_with(field, markets)) is None) is is_right
+            continue
+        is_text = isinstance(field.default, str)
+        step = Decimal("0.00000001") if is_text else Decimal(1)
+        for value, is_right in (
+            (Decimal(field.least), True),
+            (Decimal(field.most), True),
+            (Decimal(field.least) - step, False),
+            (Decimal(field.most) + step, False),
+        ):
+            told = error(_with(field, f"{value:f}" if is_text else int(value)))
+            assert (told is None) is is_right, (field.path, value, told)
