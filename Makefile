@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := .
 
 .PHONY: help help-dev setup run demo-faults serve sql backup restore test test-hosted soak bench bench-document mutants lint \
-    format docs pictures stack stack-down exchange model model-check stage check-keys clean
+    migration format docs pictures stack stack-down exchange model model-check stage check-keys clean
 
 help: ## what there is for an owner
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -56,6 +56,9 @@ bench: ##: measure, each figure beside what it is held against; BENCHES=scan_tic
 
 bench-document: setup ##: write docs/PERFORMANCE.md and its plots from the latest three runs
 	@$(PYTHON) -m bench.document
+
+migration: setup ##: write what the schemas say and the migrations do not yet; NAME=add_exposure
+	@$(PYTHON) -m tools.migration "$(NAME)"
 
 model-check: setup ##: explore the protocol, and what breaks without each of its rules; CASES=two-rounds
 	@$(PYTHON) -m tests.protocol $(CASES)
