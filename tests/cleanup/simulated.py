@@ -236,14 +236,18 @@ class Simulation:
         return ShortWay(self.db, self.times, self.service)
 
     def clean_up(self, *, mode: TradingMode = "live", instance: str = "test", **options: Any) -> Summary:
-        """One run, which takes no time unless something in it sleeps."""
-        return run(
-            self.database(),
+        """One run, whose message arrives; it takes no time unless something in it sleeps."""
+        database = self.database()
+        summary = run(
+            database,
             self.asked(**options),
             mode=mode,
             instance=instance,
             sleep=self.times.advance,
         )
+        if summary.notices:
+            database.call("end_notices", p_notices=summary.notices)
+        return summary
 
     def asked(
         self, *, keys: KeyPair | None = None, url: str | None = None, operator_id: int = OPERATOR_ID
