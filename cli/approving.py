@@ -136,7 +136,7 @@ def _why_so_much(execution: Mapping[str, Any]) -> str | None:
             return None
         average = (price / filled).quantize(Decimal("0.01"))
         return (
-            f"Approved were {show.cents(execution['order_value'])} at most, fee included: enough for"
+            f"You approved at most {show.cents(execution['order_value'])}, fee included: enough for"
             f" {ordered['amount']} {execution['asset']} at up to {show.eur(ordered['price'])}. Bought at"
             f" {show.eur(average)}, that came to {show.cents(spent)}."
         )

@@ -71,10 +71,10 @@ def mode(named: object, exchange_url: object = None) -> str:
             return "dry run, no order is sent"
         case "live" if isinstance(exchange_url, str) and is_loopback(exchange_url):
             return "live, against a simulated exchange: no real money"
-        case "live" if isinstance(exchange_url, str) and not exchange_url.startswith(_BITVAVO):
-            return f"live, against {exchange_url}: take it for real money"
-        case "live":
+        case "live" if isinstance(exchange_url, str) and exchange_url.startswith(_BITVAVO):
             return "live: real money"
+        case "live":
+            return f"live{f', against {exchange_url}' if exchange_url else ''}: take it for real money"
         case _:
             return "the mode is not known"
 
@@ -333,8 +333,10 @@ def _scan(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         stands = "off: ./interlock scan switches it on"
     elif scan["running"]:
         stands = "running now"
+    elif (left := until(scan["next_run_at"], now)) == "0 s":
+        stands = "due now"
     else:
-        stands = f"next in {until(scan['next_run_at'], now)}"
+        stands = f"next in {left}"
     return [
         ("scan", stands),
         ("  last", last_scan(scan, now)),

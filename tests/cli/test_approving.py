@@ -107,11 +107,11 @@ def test_it_is_said_why_less_was_spent_than_approved(owner: CommandLine, deploym
     deployment.says("/", Reply(200, executed("FILLED", **facts)))
     said = " ".join(owner("approve", PROPOSAL, "--yes").out.split())
     assert (
-        "Approved were 149.00 EUR at most, fee included: enough for 0.00236000 BTC at up to 62,978.55 EUR."
+        "You approved at most 149.00 EUR, fee included: enough for 0.00236000 BTC at up to 62,978.55 EUR."
         " Bought at 62,295.47 EUR, that came to 147.52 EUR."
     ) in said
     deployment.says("/", Reply(200, executed("FILLED", side="sell", **facts)))
-    assert "Approved were" not in owner("approve", PROPOSAL, "--yes").out
+    assert "You approved" not in owner("approve", PROPOSAL, "--yes").out
 
 
 def test_an_approval_is_one_request(owner: CommandLine, deployment: Deployment) -> None:

@@ -231,6 +231,7 @@ def test_what_keeps_a_scan_from_proposing_is_said(
         (None, "scan none yet: ./interlock scan makes one"),
         (STANDS, "scan next in 50 min last 10 min ago: held: nothing moves"),
         (STANDS | {"running": True, "last_run_at": None}, "scan running now last none has finished yet"),
+        (STANDS | {"next_run_at": "2026-11-24T08:59:00+00:00"}, "scan due now last 10 min ago"),
         (STANDS | {"enabled": False}, "scan off: ./interlock scan switches it on"),
     ],
 )

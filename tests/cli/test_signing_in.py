@@ -133,7 +133,7 @@ def test_the_first_line_says_whose_trading_where_and_with_which_money(
         ({}, "live, against a simulated exchange: no real money"),
         ({"exchange_url": "https://api.bitvavo.com/v2"}, "live: real money"),
         ({"exchange_url": "https://x.example.com/v2"}, "live, against https://x.example.com/v2: take it"),
-        ({"exchange_url": None}, "live: real money"),
+        ({"exchange_url": None}, "live: take it for real money"),
         ({"trading": trading | {"mode": "dry_run"}}, "dry run, no order is sent"),
         ({"trading": trading | {"mode": "paper"}}, "the mode is not known"),
     ):
