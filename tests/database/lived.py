@@ -194,7 +194,6 @@ def _trade(database: TestDatabase, service: Caller, owner: UUID, scanned: UUID) 
     absent = service.call(
         "record_absence",
         p_execution_id=doubtful["id"],
-        p_mode="live",
         p_trade_key_fingerprint=FINGERPRINT,
         p_exchange_url=EXCHANGE,
         p_run_started_at=database.now,

@@ -27,7 +27,7 @@ create table public.scan_jobs (
 
 create unique index an_owner_has_one_enabled_job on public.scan_jobs (user_id) where enabled;
 
-create index jobs_by_user on public.scan_jobs (user_id);
+create index jobs_by_user on public.scan_jobs (user_id, enabled desc, (legacy is not null), created_at);
 create index due_jobs on public.scan_jobs (next_run_at, id) where enabled;
 create index held_locks on public.scan_jobs (lock_expires_at) where lock_expires_at is not null;
 
