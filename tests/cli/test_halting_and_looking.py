@@ -174,7 +174,10 @@ def test_the_operator_halts_everybody_with_a_reason(operator: CommandLine, deplo
     ran = operator("halt", "--all", "going", "on holiday")
     assert (ran.exit, ran.out.splitlines()[:2]) == (
         0,
-        [f"The operator at {deployment.server.url}: live: take it for real money", "Everybody's trading is halted."],
+        [
+            f"The operator at {deployment.server.url}: live: take it for real money",
+            "Everybody's trading is halted.",
+        ],
     )
     (asked,) = deployment.server.of(HALT_ALL)
     assert asked.body == {"p_reason": "going on holiday"}
