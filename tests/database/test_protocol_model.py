@@ -139,6 +139,7 @@ class Real:
         filled = "0.0001" if word == "filled" else "0"
         return {
             "orderId": f"order-{number}",
+            "operatorId": OPERATOR_ID,
             "clientOrderId": str(self.id),
             "market": "BTC-EUR",
             "side": "buy",
